@@ -1,0 +1,115 @@
+#include "buf.h"
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+/* A free buffer's first octets hold the link to the next: the rest of it is wiped already. */
+struct spare {
+    struct spare *next;
+};
+
+static struct {
+    size_t octets, keep, count;
+    struct spare *first;
+} pool;
+
+void buf_standard(size_t octets, size_t keep)
+{
+    assert(pool.first == NULL && octets >= sizeof(struct spare));
+    pool.octets = octets;
+    pool.keep = keep;
+}
+
+enum fault buf_open(struct buf *b, size_t cap)
+{
+    assert(b->base == NULL && cap > 0);
+    *b = (struct buf){.cap = cap};
+    if (cap == pool.octets && pool.first) {
+        b->base = (uint8_t *)pool.first;
+        pool.first = pool.first->next;
+        pool.count--;
+        return FAULT_NONE;
+    }
+    b->base = malloc(cap);
+    if (b->base)
+        return FAULT_NONE;
+    b->cap = 0;
+    return FAULT_NO_MEMORY;
+}
+
+void buf_close(struct buf *b)
+{
+    if (!b->base)
+        return;
+    buf_take(b, b->tail - b->head);
+    if (b->cap == pool.octets && pool.count < pool.keep) {
+        struct spare *s = (struct spare *)(void *)b->base;
+
+        s->next = pool.first;
+        pool.first = s;
+        pool.count++;
+    } else {
+        free(b->base);
+    }
+    *b = (struct buf){0};
+}
+
+/* Move what is held to the front, and wipe the part of its old place that is free now. */
+static void buf_compact(struct buf *b)
+{
+    size_t held = b->tail - b->head, stale = held > b->head ? held : b->head;
+
+    memmove(b->base, b->base + b->head, held);
+    sodium_memzero(b->base + stale, b->tail - stale);
+    b->head = 0;
+    b->tail = held;
+}
+
+struct iovec buf_room(struct buf *b)
+{
+    if (b->head > 0 && b->cap - b->tail < buf_free(b) / 2)
+        buf_compact(b);
+    return (struct iovec){b->base ? b->base + b->tail : NULL, b->cap - b->tail};
+}
+
+void buf_fill(struct buf *b, size_t n)
+{
+    assert(n <= b->cap - b->tail);
+    b->tail += n;
+}
+
+void buf_take(struct buf *b, size_t n)
+{
+    assert(n <= b->tail - b->head);
+    if (n == 0)
+        return;
+    sodium_memzero(b->base + b->head, n);
+    b->head += n;
+    if (b->head == b->tail)
+        b->head = b->tail = 0;
+}
+
+enum fault buf_append(struct buf *b, struct slice s)
+{
+    if (s.len > buf_free(b))
+        return FAULT_FULL;
+    if (s.len == 0)
+        return FAULT_NONE;
+    if (s.len > b->cap - b->tail)
+        buf_compact(b);
+    memcpy(b->base + b->tail, s.at, s.len);
+    b->tail += s.len;
+    return FAULT_NONE;
+}
+
+size_t buf_some(struct buf *b, struct slice s)
+{
+    struct iovec room = buf_room(b);
+    size_t n = s.len < room.iov_len ? s.len : room.iov_len;
+
+    if (n) {
+        memcpy(room.iov_base, s.at, n);
+        buf_fill(b, n);
+    }
+    return n;
+}

@@ -1,0 +1,62 @@
+#pragma once
+#include "fault.h"
+#include "slice.h"
+#include <sys/uio.h>
+
+/*
+ * buf - an owned, linear run of octets of fixed size: filled at the tail, taken from the head.
+ *
+ *   Layer   base.
+ *   Why     the fixed size is the backpressure: nothing reads what it has no room to hold.
+ *   Bounds  cap octets; what is taken is wiped, for it may have held a value. Buffers of the standard size come
+ *           from a pool of the process, since an idle connection holds none.
+ */
+struct buf {
+    uint8_t *base; /* NULL: closed, holds nothing, has no room */
+    size_t cap, head, tail;
+};
+
+/*
+ * buf_standard(octets, keep): the size that is pooled, and how many free ones are kept. Once, before the first
+ *   buf_open of that size.
+ */
+void buf_standard(size_t octets, size_t keep);
+
+/*
+ * buf_open(b, cap): make ${b} an empty buffer of ${cap} octets.
+ *   Takes   b   zeroed or closed.
+ *   Fails   FAULT_NO_MEMORY.
+ *   Costs   no system call for the standard size while the pool has one.
+ */
+enum fault buf_open(struct buf *b, size_t cap) CHECKED;
+
+/* buf_close(b): wipe, give back. Harmless on a closed one. */
+void buf_close(struct buf *b);
+
+/*
+ * buf_room(b): where to write next; then buf_fill(b, n). Moves what is held to the front when the space behind it
+ *   is less than half of all that is free, so slices of ${b} are invalid after the call.
+ */
+struct iovec buf_room(struct buf *b);
+void buf_fill(struct buf *b, size_t n);
+
+/* How many octets could be appended (after moving to the front). */
+static inline size_t buf_free(const struct buf *b)
+{
+    return b->cap - (b->tail - b->head);
+}
+
+/* What is held; borrowed until ${b} changes. */
+static inline struct slice buf_held(const struct buf *b)
+{
+    return slice_of(b->base ? b->base + b->head : NULL, b->tail - b->head);
+}
+
+/* buf_take(b, n): forget and wipe the first ${n} octets. */
+void buf_take(struct buf *b, size_t n);
+
+/* buf_append(b, s): all of ${s}, or FAULT_FULL and none of it. */
+enum fault buf_append(struct buf *b, struct slice s) CHECKED;
+
+/* buf_some(b, s): as much of ${s} as there is room for; gives the number of octets. */
+size_t buf_some(struct buf *b, struct slice s);
