@@ -40,7 +40,8 @@ struct hostlist;
 /*
  * hostlist_new(patterns, n, out): from "host", "*.below", "*" and address literals, in canonical form.
  *   Owns    nothing of ${patterns} afterwards.
- *   Fails   FAULT_INVALID: a pattern that is none of these (any invalid entry fails the whole list, closed).
+ *   Fails   FAULT_INVALID: a pattern that is none of these (any invalid entry fails the whole list, closed);
+ *           FAULT_NO_MEMORY.
  */
 enum fault hostlist_new(const struct slice *patterns, size_t n, struct hostlist **out) CHECKED;
 void hostlist_free(struct hostlist *l);

@@ -10,7 +10,7 @@
  *   Layer   service (policy).
  *   Why     whoever can write to Redis can delete, but neither read, swap, widen nor bring back.
  *   Bounds  a box is: key id (8) | nonce (24) | ciphertext | tag (16). Keys lie in the secret arena.
- *   Source  contract section 8; key id = 8 octets of BLAKE2b of the key.
+ *   Source  contract section 8; key id = the first 8 octets of BLAKE2b-256 of the key.
  */
 #define SEAL_KEY_OCTETS 32
 #define SEAL_KEY_ID     8

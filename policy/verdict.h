@@ -39,8 +39,8 @@ enum fault verdict_authority(struct slice value, const struct host *h, uint16_t 
 
 /*
  * verdict_address(ip, allow, n): may an upstream have this address? Refused unless ${allow} lists it: loopback,
- *   link-local, private, shared, multicast, reserved (documentation networks may be dialled); also when it stands inside a v4-mapped,
- *   v4-compatible, NAT64, 6to4 or Teredo address.
+ *   link-local, private, shared, multicast, reserved (documentation networks may be dialled); also when it stands
+ *   inside a v4-mapped, v4-compatible, NAT64, 6to4 or Teredo address.
  *   Fails   FAULT_ADDRESS_NOT_ALLOWED.
  */
 enum fault verdict_address(struct ip ip, const struct net *allow, size_t n) CHECKED;

@@ -54,21 +54,34 @@ void buf_close(struct buf *b)
     *b = (struct buf){0};
 }
 
-/* Move what is held to the front, and wipe the part of its old place that is free now. */
-static void buf_compact(struct buf *b)
+void buf_front(struct buf *b)
 {
     size_t held = b->tail - b->head, stale = held > b->head ? held : b->head;
 
+    /* What moves leaves a copy behind: the part of its old place that is free now is wiped. */
     memmove(b->base, b->base + b->head, held);
     sodium_memzero(b->base + stale, b->tail - stale);
     b->head = 0;
     b->tail = held;
 }
 
+enum fault buf_grow(struct buf *b, size_t cap)
+{
+    struct buf larger = {0};
+
+    if (cap <= b->cap)
+        return FAULT_NONE;
+    TRY(buf_open(&larger, cap));
+    buf_some(&larger, buf_held(b));
+    buf_close(b);
+    *b = larger;
+    return FAULT_NONE;
+}
+
 struct iovec buf_room(struct buf *b)
 {
     if (b->head > 0 && b->cap - b->tail < buf_free(b) / 2)
-        buf_compact(b);
+        buf_front(b);
     return (struct iovec){b->base ? b->base + b->tail : NULL, b->cap - b->tail};
 }
 
@@ -96,7 +109,7 @@ enum fault buf_append(struct buf *b, struct slice s)
     if (s.len == 0)
         return FAULT_NONE;
     if (s.len > b->cap - b->tail)
-        buf_compact(b);
+        buf_front(b);
     memcpy(b->base + b->tail, s.at, s.len);
     b->tail += s.len;
     return FAULT_NONE;

@@ -40,6 +40,11 @@ void buf_close(struct buf *b);
 struct iovec buf_room(struct buf *b);
 void buf_fill(struct buf *b, size_t n);
 
+/* buf_front(b): move what is held to the front of the buffer. buf_grow(b, cap): a larger buffer with what is held at its
+ * front; FAULT_NO_MEMORY leaves it as it was. Slices of ${b} are invalid after both. */
+void buf_front(struct buf *b);
+enum fault buf_grow(struct buf *b, size_t cap) CHECKED;
+
 /* How many octets could be appended (after moving to the front). */
 static inline size_t buf_free(const struct buf *b)
 {

@@ -8,6 +8,7 @@
  *   Why     deadlines need one that never jumps; records and logs need the date.
  */
 int64_t clock_mono_ms(void); /* never goes back; its zero means nothing */
+int64_t clock_mono_us(void); /* the same, finer: for measuring */
 int64_t clock_wall_ms(void); /* since 1970, UTC */
 
 #define CLOCK_RFC3339 sizeof("2026-01-01T00:00:00.000Z")

@@ -22,7 +22,6 @@ struct h1_reader {
     bool chunked, until_close, ended;
     uint64_t left; /* BODY_LENGTH: octets to come */
     struct chunk chunk;
-    bool in_trailer;
 };
 
 /*
@@ -34,7 +33,9 @@ struct h1_reader {
  *           FAULT_BAD_REQUEST      outside the grammar; Host missing or twice (HTTP/1.1: exactly one; 1.0: at most one);
  *                                  Content-Length with Transfer-Encoding, twice, or not canonical 1*DIGIT < 2^62; a coding
  *                                  other than exactly "chunked"; Transfer-Encoding under 1.0; an Expect that is not
- *                                  100-continue once; Connection naming a guarded field; a target neither origin-form,
+ *                                  100-continue once; blanks around the values of Host, Content-Length and
+ *                                  Transfer-Encoding but one SP in front; Connection naming a guarded field, or
+ *                                  more than 16 that are not of the hop; a target neither origin-form,
  *                                  absolute-form nor "*" with OPTIONS; userinfo in an authority.
  *           FAULT_METHOD_NOT_ALLOWED  CONNECT, TRACE, TRACK.
  *           FAULT_TARGET_TOO_LARGE, FAULT_HEAD_TOO_LARGE.
@@ -49,7 +50,8 @@ enum fault h1_read_request(struct h1_reader *r, const struct h1_limits *limits, 
  *   Takes   head_only  the request was HEAD: no body follows whatever the fields say.
  *   Fails   FAULT_AGAIN; FAULT_UPSTREAM_PROTOCOL for all that is outside the grammar: framing faults as for requests
  *           (equal Content-Lengths too), a status outside 100 to 599, 101, Content-Length or
- *           Transfer-Encoding on 1xx and 204 (304 and HEAD may carry them; no body follows), a coding other than
+ *           Transfer-Encoding on 1xx and 204 (but "0" on a 204 says nothing new and is let pass; 304 and HEAD may carry
+ *           them: *out then keeps the length, h1_body ends at once), a coding other than
  *           "chunked", too large.
  *   A response without framing is BODY_STREAM until close.
  */
@@ -76,7 +78,8 @@ enum fault h1_trailers(struct h1_reader *r, const struct h1_limits *limits, stru
 
 /* How the writer frames a body. */
 struct h1_writer {
-    bool chunked;
+    bool chunked, until_close;
+    bool overrun;  /* more was given than was promised: the excess was dropped, the end will refuse */
     uint64_t left; /* of a length: octets that must still be written */
 };
 
@@ -101,11 +104,12 @@ enum fault h1_write_response(struct h1_writer *w, const struct head *head, uint8
                              struct buf *out) CHECKED;
 
 /*
- * Body octets. With a length they are appended as they are. In chunked framing a chunk is opened in ${out}, filled by the
- * caller through buf_room/buf_fill or buf_append, and closed:
+ * Body octets. With a length they are appended as they are, and h1_chunk_close counts them; more than was promised is
+ * taken back. In chunked framing a chunk is opened in ${out}, filled by the caller through buf_room/buf_fill or
+ * buf_append, and closed:
  *
  *   h1_chunk_open(w, out, mark)    reserves the size line; mark is where it stands. FAULT_FULL: less room than
- *                                  H1_CHUNK_ROOM.  No-op without chunked framing.
+ *                                  H1_CHUNK_ROOM.  Without chunked framing nothing is reserved.
  *   h1_chunk_close(w, out, mark, n) the ${n} octets behind the mark are the chunk; 0 takes the reservation back.
  * Between the two nothing may be taken from ${out}. The caller leaves H1_CHUNK_TAIL octets free.
  */

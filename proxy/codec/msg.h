@@ -29,7 +29,9 @@ enum {
     TRAIT_FIXED = 2,      /* no token is replaced in it (contract section 3) */
     TRAIT_NO_TRAILER = 4, /* refused in a trailer section (RFC 9110 s.6.5.1) */
     TRAIT_DIGEST = 8,     /* dropped from a request whose body was changed */
-    TRAIT_GUARDED = 16    /* end-to-end although Connection may name it: naming it is refused */
+    TRAIT_GUARDED = 16,   /* end-to-end although Connection may name it: naming it is refused */
+    TRAIT_DETOUR = 64,    /* of a response: would lead the client to where no redirect reaches (RFC 7838) */
+    TRAIT_MEMBER = 32     /* a member of head says it: never in head.field */
 };
 
 struct field {
@@ -64,7 +66,10 @@ struct head {
     uint8_t minor;    /* h1: 0 or 1 */
 };
 
-/* field_identify(name): which field it is, any case. Costs one switch on the length. */
+/* head_begin(h): an empty head, at the cost of its members alone: the array is not touched. */
+void head_begin(struct head *h);
+
+/* field_identify(name): which field it is, any case. Costs one look at the few of the same length. */
 enum field_id field_identify(struct slice name);
 
 struct field_row {
@@ -85,6 +90,25 @@ void head_remove(struct head *h, unsigned traits);
 
 /* head_copy(to, from): the fields in use only; slices are shared. */
 void head_copy(struct head *to, const struct head *from);
+
+/* What an octet may be part of, as bits of octet_class. */
+enum {
+    OCTET_TCHAR = 1,    /* of a token (RFC 9110 s.5.6.2) */
+    OCTET_VALUE = 2,    /* of a field's value: no control but HTAB */
+    OCTET_TARGET = 4,   /* of a request-target: visible ASCII that RFC 3986 knows, no fragment */
+    OCTET_AUTHORITY = 8 /* of a host and a port (RFC 3986 s.3.2.2): so no userinfo */
+};
+extern const uint8_t octet_class[256];
+
+/* octets_are(s, class): every octet of ${s} is of this class; true of none. */
+static inline bool octets_are(struct slice s, unsigned class)
+{
+    unsigned all = class;
+
+    for (size_t i = 0; i < s.len; i++)
+        all &= octet_class[s.at[i]];
+    return all == class;
+}
 
 /* Grammar shared by h1 and h2 (RFC 9110 s.5.1, s.5.5): a name of tchars; a value without NUL, CR, LF or other controls
  * than HTAB, no blank at either end. */

@@ -14,6 +14,7 @@
  */
 #define SUBST_TOKEN 43 /* octets of a token, mark included */
 #define SUBST_HOLD  (SUBST_TOKEN - 1)
+#define SUBST_MARK  11 /* octets of the mark, "osb_sealed_" */
 
 /*
  * grant_fn: what ${token} stands for at this place, or NULL: it then goes on unchanged.
@@ -28,7 +29,7 @@ struct subst {
     void *cookie;
     const struct secret *value; /* being emitted */
     size_t emitted;             /* octets of it that are out */
-    bool judged;                /* the token at the front was refused: pass it on without asking again */
+    bool judged;                /* the token at the front was refused, none of it is out: don't ask again */
 };
 
 /*
@@ -44,7 +45,11 @@ size_t subst_find(struct slice in);
  *           last  nothing follows, so that no tail need be held back.
  *   Gives   *used octets of ${in} dealt with; feed the rest again, with more.
  *   Owns    nothing: ${in} is borrowed for the call.
- *   Fails   FAULT_FULL  ${out} has no room: drain it, call again with the rest (a value may be half out).
+ *   Fails   FAULT_FULL  ${out} has no room: drain it, call again with the rest (a value may be half out; its token is
+ *           then not yet used and stands at the front of the rest).
+ *           FAULT_AGAIN  a value is half out and ${in} is shorter than the token that it must begin with.
+ *   Costs   one search and one copy; no more of ${in} is looked at than ${out} has room for, so a large ${in} may be fed
+ *           again and again through a small ${out}.
  */
 enum fault subst_feed(struct subst *s, struct slice in, bool last, struct buf *out, size_t *used) CHECKED;
 
@@ -53,3 +58,7 @@ enum fault subst_feed(struct subst *s, struct slice in, bool last, struct buf *o
  *   Gives   the length after substitution; *changed whether a token was replaced at all.
  */
 uint64_t subst_measure(grant_fn *grant, void *cookie, struct slice all, bool *changed);
+
+/* The two searches for the mark, for their test alone: the first whole mark in ${in}, in.len where there is none. */
+size_t subst_mark_plain(struct slice in);
+size_t subst_mark_vector(struct slice in); /* the plain one where the machine has no SSE2 */

@@ -21,6 +21,21 @@ struct wire {
     void *cookie;
 };
 
+/* tlsio_library_open(): start OpenSSL without its configuration file, and a locked heap for the private keys it
+ * holds. Once in each process, behind the last fork (locks are not inherited); before any other use of OpenSSL. */
+void tlsio_library_open(void);
+
+/*
+ * hello_fn: asked once per handshake, when the ClientHello is read.
+ *   Takes   name   the server_name extension's host_name as sent, empty: no extension.
+ *   Gives   *cert, *key  borrowed: the leaf to show (references are taken by tlsio).
+ *   Fails   any fault: the handshake ends with its alert (fault_table), 40 where it has none.
+ * A malformed extension ends the handshake unasked (alert 50); so does a second hello with another name (47).
+ * Tickets are bound to the name: a session made for another name is not resumed (a full handshake follows).
+ */
+typedef enum fault hello_fn(void *cookie, struct slice name, X509 **cert, EVP_PKEY **key);
+
+/* It stays at its place from its start to tlsio_close. */
 struct tlsio {
     SSL *ssl;
     struct wire wire;
@@ -28,6 +43,19 @@ struct tlsio {
     bool ended;     /* close_notify arrived: a clean end */
     bool wants_in;  /* the last call could not go on before the wire can be read ... */
     bool wants_out; /* ... or written */
+
+    /* tlsio's own: */
+    bool failed;      /* OpenSSL must not be called again */
+    bool wire_gone;   /* the wire ended or broke */
+    bool more;        /* octets may wait inside */
+    bool notified;    /* our close_notify is out */
+    bool greeted;     /* hello was asked */
+    unsigned chatter; /* handshake messages since the last plaintext */
+    uint8_t name_hash[32];
+    hello_fn *hello;
+    void *hello_cookie, *owner;
+    enum fault fault; /* what the handshake's callbacks found ... */
+    const char *why;  /* ... and in words */
 };
 
 /*
@@ -46,18 +74,9 @@ enum fault tlsio_client_ctx(const char *ca_file, SSL_CTX **out) CHECKED;
 enum fault tlsio_server_tickets(SSL_CTX *ctx, struct slice root, struct slice id) CHECKED;
 
 /*
- * hello_fn: asked once per handshake, when the ClientHello is read.
- *   Takes   name   the server_name extension's host_name as sent, empty: no extension.
- *   Gives   *cert, *key  borrowed: the leaf to show (references are taken by tlsio).
- *   Fails   any fault: the handshake ends with its alert (fault_table), 40 where it has none.
- * Tickets are bound to the name: a session made for another name is not resumed (a full handshake follows).
- */
-typedef enum fault hello_fn(void *cookie, struct slice name, X509 **cert, EVP_PKEY **key);
-
-/*
  * tlsio_server(t, ctx, wire, hello, cookie) / tlsio_client(t, ctx, wire, name, literal, session): begin.
  *   Takes   name     canonical: sent as SNI unless ${literal}, and the only name that the certificate may prove.
- *           session  to resume, or NULL.
+ *           session  to resume, or NULL. Not offered where its certificate is over or does not prove ${name}.
  *   Fails   FAULT_NO_MEMORY, FAULT_SYSTEM.
  */
 enum fault tlsio_server(struct tlsio *t, SSL_CTX *ctx, struct wire wire, hello_fn *hello,
@@ -76,8 +95,9 @@ enum fault tlsio_shake(struct tlsio *t, const char **why) CHECKED;
 /*
  * tlsio_read(t, room, n): plaintext into ${room}: as much as there is without waiting.
  *   Gives   *n  octets; may be > 0 together with any fault.
- *   Fails   FAULT_AGAIN  the wire has no more. FAULT_END  close_notify. FAULT_CLIENT_GONE  the wire ended without it
- *           (truncation), or broke. FAULT_NONE: ${room} is full, there may be more.
+ *   Fails   FAULT_AGAIN  the wire has no more. FAULT_END  close_notify. FAULT_CLIENT_GONE  the wire ended without
+ *           it (truncation), or broke, or brings handshake messages without end. FAULT_NONE: ${room} is full, there
+ *           may be more.
  */
 enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n) CHECKED;
 
@@ -88,7 +108,7 @@ enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n) CHECKED;
  */
 enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n) CHECKED;
 
-/* tlsio_end(t): send close_notify, once, as far as the wire takes it. */
+/* tlsio_end(t): send close_notify, once, as far as the wire takes it; wants_out: call again to send the rest. */
 void tlsio_end(struct tlsio *t);
 
 /* tlsio_close(t): free. Harmless on a zeroed one. */

@@ -7,8 +7,10 @@
  *
  *   Layer   flow.
  *   Why     what left, for whom, with which secrets, and what was refused and why.
- *   Bounds  lines of one loop turn go out in one write; a write that fails or would block loses them and counts them
- *           (osb_audit_lost_total): a full disk never stops traffic. A line has at most AUDIT_LINE octets.
+ *   Bounds  lines of one loop turn go out in one write (to a pipe in whole lines of up to PIPE_BUF octets). A write that
+ *           fails or would block is tried again; what finds no room meanwhile is lost whole and counted
+ *           (osb_audit_lost_total): a full disk never stops traffic. A line has at most AUDIT_LINE octets: a text that is
+ *           longer than its share of them is cut. An empty text is null.
  *   Source  contract section 7: the field names and their order.
  */
 #define AUDIT_LINE  8192

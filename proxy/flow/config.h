@@ -53,7 +53,8 @@ struct config {
     char audit_log[CONFIG_PATH]; /* "stdout", "syslog", "off" or a path */
     char user[64], group[64];
     uint64_t max_connections, sandbox_connections, sandbox_requests_per_s; /* 0: no limit */
-    size_t head_octets, head_fields, body_memory_octets, body_spool_octets;
+    size_t head_octets, head_fields, body_memory_octets;
+    size_t body_spool_octets; /* SIZE_MAX: no limit */
     uint64_t handshake_timeout_ms, head_timeout_ms, idle_timeout_ms, connect_timeout_ms,
         drain_timeout_ms; /* 0: none */
 };
@@ -62,7 +63,8 @@ struct config {
  * config_read(path, sets, n, out, errors): the file, then each KEY=VALUE of --set as if it stood behind the last line (a
  *   key that may not repeat is replaced by --set instead of refused).
  *   Gives   *out whole; every mistake is written to ${errors} as "FILE:LINE: KEY: why" ("--set: KEY: why").
- *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says why).
+ *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says why). *out is
+ *           then wiped. No part of a value is ever written to ${errors}.
  *   Checks what can be seen without side effects: grammar, ranges, required keys, that key_file and upstream_ca_file can be
  *   read. Keys whose feature does not exist yet (connect_listen, rediss://, sentinel://, a second redis) are refused with a
  *   sentence that says so.

@@ -31,13 +31,16 @@ typedef void resolve_fn(void *cookie, enum fault why, const struct resolve_answe
  */
 enum fault resolver_new(struct ev_loop *loop, const struct endpoint *servers, size_t n,
                         struct resolver **out) CHECKED;
-void resolver_free(struct resolver *r); /* those who wait are told FAULT_UPSTREAM_TIMEOUT */
+
+/* resolver_free(r): those who wait are told FAULT_UPSTREAM_TIMEOUT. May be called from inside their callbacks. */
+void resolver_free(struct resolver *r);
 
 /*
  * resolve_name(r, name, answer, fn, cookie, wait): the addresses of ${name}, v4 and v6.
  *   Gives   FAULT_NONE and *answer at once (cache), or FAULT_AGAIN and *wait: ${fn} is called later, once, never from inside
  *           this call. Other faults at once: FAULT_UPSTREAM_UNREACHABLE (no such name, no addresses, server failure),
- *           FAULT_UPSTREAM_TIMEOUT, FAULT_NO_MEMORY.
+ *           FAULT_UPSTREAM_TIMEOUT, FAULT_NO_MEMORY (also: RESOLVE_NAMES names are being asked
+ *           for). A literal is answered at once, by itself.
  */
 enum fault resolve_name(struct resolver *r, const struct host *name, struct resolve_answer *answer,
                         resolve_fn *fn, void *cookie, struct resolve_wait **wait) CHECKED;

@@ -1,0 +1,18 @@
+#pragma once
+#include "chest.h"
+
+/*
+ * spread - carries what a store says now into the records of the sandboxes that were made from it.
+ *
+ *   Layer   program (osbctl).
+ *   Why     a record is its sandbox's own copy. A copy is brought to the store's present state, whatever that is, so
+ *           that a command which died half way is completed by running it, or any other change of the store, again.
+ */
+
+/* spread_one(d, store, id, revoke, changed): sandbox ${id}. ${revoke}: as if the store were empty, and out of the record.
+ * A store that is not there is no failure. Fails OUTCOME_NOT_FOUND, not said: no such sandbox. */
+enum outcome spread_one(struct desk *d, const char *store, const char *id, bool revoke,
+                        bool *changed) CHECKED;
+
+/* spread_all(d, store, revoke, changed): every sandbox of the store, and the proxies are told. *changed may be NULL. */
+enum outcome spread_all(struct desk *d, const char *store, bool revoke, bool *changed) CHECKED;

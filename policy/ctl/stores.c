@@ -1,0 +1,198 @@
+#include "places.h"
+#include "print.h"
+#include "spread.h"
+#include "storeindex.h"
+#include "verbs.h"
+
+static json_t *store_object(const struct chest *c)
+{
+    return json_pack("{s:s, s:s, s:O, s:o, s:o, s:O}", "id", c->id, "name", json_text_of(c->policy, "name"),
+                     "egressAllowlist", json_object_get(c->policy, "egress"), "createdAt",
+                     print_time(json_number_of(c->policy, "createdAt")), "updatedAt",
+                     print_time(json_number_of(c->policy, "updatedAt")), "scrub",
+                     json_object_get(c->policy, "scrub"));
+}
+
+/* --scrub on|off; *out stays where it is not given. */
+static enum outcome scrub_take(const struct order *order, bool *out)
+{
+    const char *text = order_value(order, OPTION_SCRUB, 0);
+
+    if (!text)
+        return OUTCOME_DONE;
+    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+        return outcome_say(OUTCOME_REFUSED, "--scrub %s: on or off is needed", text);
+    *out = strcmp(text, "on") == 0;
+    return OUTCOME_DONE;
+}
+
+static enum outcome egress_take(const struct order *order, json_t **out)
+{
+    if (order_has(order, OPTION_EGRESS_ALLOW) && order_has(order, OPTION_EGRESS_ANY))
+        return outcome_say(OUTCOME_USAGE, "--egress-allow and --egress-any exclude each other");
+    return hosts_take(order, OPTION_EGRESS_ALLOW, out);
+}
+
+static enum outcome store_write(struct desk *d, const char *name, struct chest *c)
+{
+    struct key key = key_store(c->id);
+    bool done = false;
+    enum outcome o;
+
+    STEP(storeindex_name_ok(d, name, c->id));
+    STEP(chest_write(d, c, &done));
+    o = storeindex_set(d, name, c->id);
+    if (o == OUTCOME_REFUSED) /* another took the name meanwhile */
+        STEP(db_do(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(key))));
+    return o;
+}
+
+enum outcome store_create(struct desk *d, const char *const *words)
+{
+    char id[UUID_LEN + 1];
+    struct chest c;
+    json_t *egress;
+    bool scrub = true;
+    enum outcome o;
+
+    STEP(scrub_take(d->order, &scrub));
+    STEP(egress_take(d->order, &egress));
+    uuid_draw(id);
+    chest_new(false, id, &c);
+    json_object_update_new(c.policy,
+                           json_pack("{s:s, s:s, s:o, s:I, s:I, s:b, s:[]}", "id", id, "name", words[0],
+                                     "egress", egress, "createdAt", (json_int_t)d->now_ms, "updatedAt",
+                                     (json_int_t)d->now_ms, "scrub", scrub, "secrets"));
+    chest_touch(d, c.policy);
+    o = store_write(d, words[0], &c);
+    if (o == OUTCOME_DONE) {
+        if (!order_has(d->order, OPTION_EGRESS_ALLOW) && !order_has(d->order, OPTION_EGRESS_ANY))
+            outcome_advise("store %s has no --egress-allow: its sandboxes may reach any host", words[0]);
+        print_made(d, store_object(&c));
+    }
+    chest_close(&c);
+    return o;
+}
+
+/* What does not open is said, and does not hide the rest. */
+enum outcome store_list(struct desk *d, const char *const *words)
+{
+    static const char *const columns[] = {"name", "id", "egressAllowlist", "updatedAt", NULL};
+    json_t *list = json_array();
+    redisReply *all;
+    enum outcome o, worst = OUTCOME_DONE;
+
+    (void)words;
+    STEP(db_ask(&d->db, DB_WORDS(SLICE("HGETALL"), DB_STORES), &all));
+    for (size_t i = 0; i + 1 < all->elements && d->db.link->err == 0; i += 2) {
+        struct chest c;
+
+        o = chest_read(d, false, all->element[i + 1]->str, &c);
+        if (o == OUTCOME_DONE) {
+            json_array_append_new(list, store_object(&c));
+            chest_close(&c);
+        } else if (o != OUTCOME_NOT_FOUND) {
+            worst = o;
+        }
+    }
+    freeReplyObject(all);
+    print_list(d, list, columns);
+    return worst;
+}
+
+enum outcome store_get(struct desk *d, const char *const *words)
+{
+    struct chest c;
+
+    STEP(storeindex_read(d, words[0], &c));
+    print_one(d, store_object(&c));
+    chest_close(&c);
+    return OUTCOME_DONE;
+}
+
+struct store_change {
+    const char *name; /* NULL: as it is */
+    json_t *egress;
+    json_t *result;
+};
+
+static enum outcome change_edit(struct desk *d, void *cookie, struct chest *c, bool *changed)
+{
+    struct store_change *s = cookie;
+    bool scrub = json_is_true(json_object_get(c->policy, "scrub"));
+
+    STEP(scrub_take(d->order, &scrub));
+    if (s->name)
+        json_object_set_new(c->policy, "name", json_string(s->name));
+    if (s->egress)
+        json_object_set(c->policy, "egress", s->egress);
+    json_object_set_new(c->policy, "scrub", json_boolean(scrub));
+    json_object_set_new(c->policy, "updatedAt", json_integer((json_int_t)d->now_ms));
+    chest_touch(d, c->policy);
+    json_decref(s->result);
+    s->result = store_object(c);
+    *changed = true;
+    return OUTCOME_DONE;
+}
+
+static enum outcome change_make(struct desk *d, const char *word, const char *id, struct store_change *s)
+{
+    enum outcome o;
+
+    if (s->name)
+        STEP(storeindex_name_ok(d, s->name, id));
+    o = chest_edit(d, false, id, change_edit, s);
+    if (o == OUTCOME_NOT_FOUND)
+        return outcome_say(o, "there is no store %s", word);
+    STEP(o);
+    if (s->name)
+        STEP(storeindex_set(d, s->name, id));
+    return spread_all(d, id, false, NULL);
+}
+
+enum outcome store_update(struct desk *d, const char *const *words)
+{
+    struct store_change s = {.name = order_value(d->order, OPTION_NAME, 0)};
+    char id[UUID_LEN + 1];
+    json_t *egress;
+    enum outcome o;
+
+    if (!(d->order->given & (OPT(NAME) | OPT(EGRESS_ALLOW) | OPT(EGRESS_ANY) | OPT(SCRUB))))
+        return outcome_say(OUTCOME_USAGE,
+                           "nothing to change: say --name, --egress-allow, --egress-any or --scrub");
+    STEP(egress_take(d->order, &egress));
+    if (d->order->given & (OPT(EGRESS_ALLOW) | OPT(EGRESS_ANY)))
+        s.egress = egress;
+    o = storeindex_id(d, words[0], id);
+    if (o == OUTCOME_DONE)
+        o = change_make(d, words[0], id, &s);
+    if (o == OUTCOME_DONE)
+        print_quiet(d, s.result);
+    else
+        json_decref(s.result);
+    json_decref(egress);
+    return o;
+}
+
+/* The record goes first and the name last, so that the command can be run again until all of it is done. */
+enum outcome store_delete(struct desk *d, const char *const *words)
+{
+    bool revoke = order_has(d->order, OPTION_REVOKE), changed = false;
+    char id[UUID_LEN + 1];
+    long long gone;
+
+    STEP(storeindex_id(d, words[0], id));
+    struct key record = key_store(id), members = key_store_sandboxes(id);
+
+    d->db.changed = true;
+    STEP(db_number(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(record)), &gone));
+    if (revoke) {
+        STEP(spread_all(d, id, true, &changed));
+        STEP(db_do(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(members))));
+    }
+    STEP(storeindex_drop(d, id));
+    if (!gone && !changed && strcmp(words[0], id) == 0)
+        return outcome_say(OUTCOME_NOT_FOUND, "there is no store %s", words[0]);
+    print_quiet(d, json_pack("{s:s}", "id", id));
+    return OUTCOME_DONE;
+}

@@ -1,0 +1,532 @@
+#include "conn.h"
+#include "answer.h"
+#include "clock.h"
+#include "metric.h"
+#include "origdst.h"
+#include "quota.h"
+#include "verdict.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROUNDS         4      /* of reading and writing, before other connections have their turn */
+#define LINGER_MS      2000
+#define LINGER_OCTETS  262144
+#define HTTPS_PORT     443
+#define HTTP_PORT      80
+
+/* What a denied name may cost in signatures (contract section 2), and what an allowed one may: wildcards invite floods. */
+static const struct mint_budget budget_denied = {20, 2}, budget_allowed = {200, 20};
+
+#define TO(state) (1u << CONN_##state)
+static const struct conn_row {
+    unsigned edges;
+    enum fault late;
+} conn_table[CONN_STATES] = {
+#define STATE(name, deadline, late, edges, meaning) [CONN_##name] = {edges, FAULT_##late},
+#include "conn_states.def"
+#undef STATE
+};
+
+static uint64_t conn_deadline_ms(const struct conn *c, enum conn_state state)
+{
+    const struct config *config = c->worker->config;
+    const uint64_t handshake_timeout = config->handshake_timeout_ms, head_timeout = config->head_timeout_ms,
+                   idle_timeout = config->idle_timeout_ms, linger = LINGER_MS;
+    const uint64_t ms[CONN_STATES] = {
+#define STATE(name, deadline, late, edges, meaning) [CONN_##name] = deadline,
+#include "conn_states.def"
+#undef STATE
+    };
+
+    return ms[state];
+}
+
+/* The only writer of c->state. */
+static void conn_goto(struct conn *c, enum conn_state to)
+{
+    assert(to == CONN_GONE || conn_table[c->state].edges & 1u << to);
+    c->state = to;
+    if (to != CONN_GONE)
+        deadline_in(&c->deadline, conn_deadline_ms(c, to));
+}
+
+static void conn_wake(void *cookie);
+
+/* --- the end --------------------------------------------------------------------------------------------------------------- */
+
+static void conn_free(struct buried *b)
+{
+    free((uint8_t *)b - offsetof(struct conn, buried));
+}
+
+void conn_drop(struct conn *c, enum fault why)
+{
+    struct worker *w = c->worker;
+
+    if (c->state == CONN_GONE)
+        return;
+    conn_goto(c, CONN_GONE);
+    if (c->exchange)
+        exchange_end(c->exchange, why == FAULT_NONE ? FAULT_CLIENT_GONE : why,
+                     c->exchange->answered ? c->exchange->status : 0);
+    c->exchange = NULL;
+    who_cancel(&c->wait);
+    deadline_close(&c->deadline);
+    link_close(&c->link);
+    if (c->sandbox) {
+        sandbox_leave(c->sandbox, &c->member);
+        c->sandbox->conns--;
+        if (c->counted)
+            quota_connection_end(c->sandbox->quota);
+        sandbox_drop(c->sandbox);
+        c->sandbox = NULL;
+    }
+    TAILQ_REMOVE(&w->conns, c, list);
+    w->conn_count--;
+    metric_drop(METRIC_CONNECTIONS_ACTIVE);
+    grave_bury(&w->grave, &c->buried, conn_free);
+    w->on_conn_end(w);
+}
+
+/* Not a word, not even a clean close: nobody is there who could be told. */
+static void conn_reset(struct conn *c, enum fault why)
+{
+    struct linger now = {1, 0};
+
+    metric_fault(why);
+    setsockopt(c->link.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    conn_drop(c, why);
+}
+
+static void member_end(struct member *m, enum fault why)
+{
+    conn_drop((void *)((uint8_t *)m - offsetof(struct conn, member)), why);
+}
+
+/* --- what the client is told by us ------------------------------------------------------------------------------------------- */
+
+static void audit_refusal(struct conn *c, enum fault why)
+{
+    struct audit_entry e = {.client = c->client, .original = c->original, .reason = why, .upstream_ms = -1};
+
+    if (c->sandbox)
+        e.sandbox = slice_text(c->sandbox->id);
+    e.host = host_name(&c->host);
+    audit_write(c->worker->audit, &e);
+}
+
+/* Write the answer for ${why}; false when it can't be said. */
+static bool answer_write(struct conn *c, enum fault why, bool *close)
+{
+    struct exchange *x = c->exchange;
+    char id[EXCHANGE_ID];
+    struct answer_to to = {.fault = why, .host = host_name(x && x->host.len ? &x->host : &c->host)};
+    struct buf text = {0};
+    struct head head;
+    struct slice body;
+    const struct stream_ops *ops = c->stream.stream.ops;
+    bool said = false;
+
+    if (x) {
+        answer_style(&x->request, &to);
+        to.request_id = exchange_id(x, id);
+        to.detail = x->detail;
+        to.retry_after_s = (x->retry_after_ms + 999) / 1000;
+        to.head_only = x->head_only;
+    }
+    if (why == FAULT_TOO_MANY_CONNECTIONS)
+        to.retry_after_s = 1;
+    if (buf_open(&text, ANSWER_OCTETS) != FAULT_NONE || answer_make(&to, &text, &head, &body) != FAULT_NONE)
+        goto close_text;
+    head.close = *close = head.close || *close;
+    if (link_room(&c->link) != FAULT_NONE || buf_grow(&c->link.out, LINK_OCTETS + ANSWER_OCTETS) != FAULT_NONE ||
+        ops->write_head(&c->stream.stream, &head) != FAULT_NONE)
+        goto close_text;
+    said = true;
+    if (!to.head_only && body.len) {
+        struct buf *out;
+
+        said = ops->room(&c->stream.stream, &out) == FAULT_NONE;
+        if (said) {
+            size_t n = buf_some(out, body);
+
+            ops->wrote(&c->stream.stream, n);
+            said = n == body.len;
+        }
+    }
+    said = said && ops->write_end(&c->stream.stream, NULL) == FAULT_NONE;
+close_text:
+    buf_close(&text);
+    return said;
+}
+
+/* The exchange, or the reading of a request's head, failed. */
+static void conn_answer(struct conn *c, enum fault why)
+{
+    struct exchange *x = c->exchange;
+    int status = fault_table[why].status;
+    bool body_left = !x || (x->request.body != BODY_NONE && x->up_at != WRITE_DONE);
+    bool close = body_left || (x && x->close) || c->refused || c->worker->draining;
+
+    if (status == 0 || (x && x->answered) || !answer_write(c, why, &close)) {
+        conn_drop(c, why);
+        return;
+    }
+    if (x) {
+        exchange_end(x, why, status);
+        c->exchange = NULL;
+    } else {
+        metric_fault(why);
+        audit_refusal(c, why);
+    }
+    if (close) {
+        conn_goto(c, CONN_FLUSH);
+        return;
+    }
+    h1stream_begin(&c->stream);
+    conn_goto(c, CONN_READY);
+}
+
+/* --- the states: each does what it can and says whether the next one can go on at once ------------------------------------- */
+
+static enum fault conn_WHO(struct conn *c)
+{
+    (void)c;
+    return FAULT_AGAIN;
+}
+
+/* The ClientHello is read: which name, may it be reached, and which leaf proves it? */
+static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_PKEY **key)
+{
+    struct conn *c = cookie;
+    struct sandbox *s = c->sandbox;
+    bool minted;
+
+    if (name.len) {
+        if (host_canonical(name, &c->host) != FAULT_NONE)
+            return FAULT_NAME_REFUSED;
+    } else {
+        char text[IP_TEXT];
+
+        if (c->kind != LISTENER_REDIRECT)
+            return FAULT_NAME_REFUSED;
+        TRY(host_literal(slice_of(text, ip_text(c->original.ip, text)), &c->host));
+    }
+    bool denied = verdict_host(s->record, &c->host) != FAULT_NONE;
+
+    TRY(leafcache_get(s->leaves, &s->authority, host_name(&c->host), c->host.literal, denied,
+                      denied ? budget_denied : budget_allowed, clock_wall_ms(), cert, &minted));
+    metric_add(minted ? METRIC_LEAF_MINTS : METRIC_LEAF_CACHE_HITS, 1);
+    *key = s->authority.leaf_key;
+    return FAULT_NONE;
+}
+
+static enum fault conn_SHAKE(struct conn *c)
+{
+    const char *why_text;
+    enum fault why = tlsio_shake(&c->link.tls, &why_text);
+
+    if (why == FAULT_AGAIN)
+        return FAULT_AGAIN;
+    if (why != FAULT_NONE) {
+        metric_add(METRIC_TLS_CLIENT_FAILED, 1);
+        audit_refusal(c, why);
+        return why;
+    }
+    metric_add(tlsio_resumed(&c->link.tls) ? METRIC_TLS_CLIENT_RESUMED : METRIC_TLS_CLIENT_NEW, 1);
+    conn_goto(c, CONN_READY);
+    return FAULT_NONE;
+}
+
+static enum fault conn_READY(struct conn *c)
+{
+    bool ended = c->link.eof || c->link.broken;
+
+    /* A client that sends requests and does not read answers gets no further than what is held already. */
+    if (buf_held(&c->link.out).len > LINK_OCTETS / 2)
+        return FAULT_AGAIN;
+    if (!buf_held(&c->link.in).len && (ended || c->worker->draining)) {
+        conn_goto(c, CONN_LINGER);
+        return FAULT_NONE;
+    }
+    if (!buf_held(&c->link.in).len)
+        return FAULT_AGAIN;
+    conn_goto(c, CONN_HEAD);
+    return FAULT_NONE;
+}
+
+static enum fault conn_HEAD(struct conn *c)
+{
+    struct worker *w = c->worker;
+    struct head head;
+    bool plain = c->kind == LISTENER_HTTP;
+
+    TRY(c->stream.stream.ops->head(&c->stream.stream, &head));
+    struct exchange_client client = {
+        .stream = &c->stream.stream,
+        .sandbox = c->sandbox,
+        .host = plain ? NULL : &c->host,
+        .port = c->kind == LISTENER_REDIRECT ? c->original.port : plain ? HTTP_PORT : HTTPS_PORT,
+        .from = c->client,
+        .original = c->original,
+        .wake = conn_wake,
+        .cookie = c,
+    };
+
+    c->exchange = exchange_begin(w, &client, &head);
+    if (!c->exchange)
+        return FAULT_OVERLOADED;
+    c->progress = 0;
+    conn_goto(c, CONN_EXCHANGE);
+    return c->refused;
+}
+
+static enum fault conn_EXCHANGE(struct conn *c)
+{
+    struct exchange *x = c->exchange;
+    enum fault why = exchange_step(x);
+
+    if (c->state != CONN_EXCHANGE)
+        return FAULT_AGAIN; /* it was dropped meanwhile */
+    if (x->progress != c->progress) {
+        c->progress = x->progress;
+        deadline_in(&c->deadline, conn_deadline_ms(c, CONN_EXCHANGE));
+    }
+    if (why != FAULT_NONE)
+        return why;
+    bool close = x->close;
+
+    c->exchange = NULL;
+    exchange_end(x, FAULT_NONE, x->status);
+    if (close) {
+        conn_goto(c, CONN_FLUSH);
+        return FAULT_NONE;
+    }
+    h1stream_begin(&c->stream);
+    conn_goto(c, CONN_READY);
+    return FAULT_NONE;
+}
+
+static enum fault conn_FLUSH(struct conn *c)
+{
+    link_write(&c->link);
+    if (c->link.mute)
+        return FAULT_CLIENT_GONE;
+    if (buf_held(&c->link.out).len)
+        return FAULT_AGAIN;
+    conn_goto(c, CONN_LINGER);
+    return FAULT_NONE;
+}
+
+/* Our end is closed; what the client still sends is thrown away, or its kernel would throw our last words away. */
+static enum fault conn_LINGER(struct conn *c)
+{
+    size_t held = buf_held(&c->link.in).len;
+
+    link_end(&c->link);
+    h1stream_begin(&c->stream);
+    buf_take(&c->link.in, buf_held(&c->link.in).len);
+    c->lingered += held;
+    if (c->link.eof || c->link.broken || c->lingered > LINGER_OCTETS)
+        conn_drop(c, FAULT_NONE);
+    return FAULT_AGAIN;
+}
+
+static enum fault conn_GONE(struct conn *c)
+{
+    (void)c;
+    return FAULT_AGAIN;
+}
+
+static enum fault (*const conn_steps[CONN_STATES])(struct conn *c) = {
+#define STATE(name, deadline, late, edges, meaning) [CONN_##name] = conn_##name,
+#include "conn_states.def"
+#undef STATE
+};
+
+/* --- the driver ------------------------------------------------------------------------------------------------------------------ */
+
+static void conn_arm(struct conn *c)
+{
+    if (c->state == CONN_GONE)
+        return;
+    if (c->state == CONN_SHAKE) {
+        link_arm_shake(&c->link);
+        return;
+    }
+    if (c->state == CONN_READY)
+        link_rest(&c->link);
+    link_arm(&c->link, c->state != CONN_WHO && c->state != CONN_FLUSH);
+}
+
+static bool conn_reads(const struct conn *c)
+{
+    return c->state != CONN_WHO && c->state != CONN_SHAKE && c->state != CONN_GONE;
+}
+
+/* Every event, of any source, ends here. */
+static void conn_run(struct conn *c)
+{
+    size_t moved = 1;
+
+    for (int round = 0; moved && c->state != CONN_GONE; round++) {
+        if (round == ROUNDS) {
+            link_again(&c->link);
+            break;
+        }
+        moved = 0;
+        if (conn_reads(c)) {
+            size_t in = link_read(&c->link);
+
+            metric_add(METRIC_BYTES_CLIENT_IN, in);
+            moved += in;
+        }
+        uint64_t before = c->progress;
+        enum fault why = FAULT_NONE;
+
+        while (why == FAULT_NONE)
+            why = conn_steps[c->state](c);
+        if (c->state == CONN_GONE)
+            return;
+        if (why == FAULT_END)
+            conn_drop(c, FAULT_NONE);
+        else if (why != FAULT_AGAIN && why != FAULT_FULL)
+            conn_answer(c, why);
+        if (conn_reads(c)) {
+            size_t out = link_write(&c->link);
+
+            metric_add(METRIC_BYTES_CLIENT_OUT, out);
+            moved += out + (c->progress != before);
+            if (c->link.mute && c->state != CONN_GONE && c->state != CONN_LINGER)
+                conn_drop(c, FAULT_CLIENT_GONE);
+        }
+    }
+    conn_arm(c);
+}
+
+static void conn_event(struct link *l)
+{
+    conn_run((void *)((uint8_t *)l - offsetof(struct conn, link)));
+}
+
+static void conn_wake(void *cookie)
+{
+    conn_run(cookie);
+}
+
+static void conn_late(struct deadline *d)
+{
+    struct conn *c = (void *)((uint8_t *)d - offsetof(struct conn, deadline));
+    enum fault why = conn_table[c->state].late;
+
+    if (c->state == CONN_EXCHANGE)
+        why = exchange_late(c->exchange);
+    if (why == FAULT_CLIENT_SLOW || c->state == CONN_LINGER) {
+        if (c->state == CONN_SHAKE)
+            audit_refusal(c, why);
+        metric_fault(why);
+        conn_drop(c, why);
+        return;
+    }
+    conn_answer(c, why);
+    conn_run(c);
+}
+
+/* --- the beginning ---------------------------------------------------------------------------------------------------------------- */
+
+/* More connections than allowed are told so, a few of them; what comes beyond is reset, or telling would be the load. */
+static enum fault conn_count(struct conn *c)
+{
+    uint64_t most = c->worker->config->sandbox_connections, now = quota_connection(c->sandbox->quota);
+
+    c->counted = true;
+    if (most == 0 || now <= most)
+        return FAULT_NONE;
+    metric_add(METRIC_CONNECTIONS_LIMITED, 1);
+    return now > most + most / 8 + 8 ? FAULT_TOO_MANY_CONNECTIONS : (c->refused = FAULT_TOO_MANY_CONNECTIONS, FAULT_NONE);
+}
+
+/* The sandbox is known: its connection begins. */
+static enum fault conn_start(struct conn *c, struct sandbox *s)
+{
+    c->sandbox = sandbox_hold(s);
+    c->sandbox->conns++;
+    c->member = (struct member){.end = member_end, .from = &c->client.ip};
+    sandbox_join(s, &c->member);
+    TRY(conn_count(c));
+    metric_add(METRIC_CONNECTIONS_SERVED, 1);
+    h1stream_open(&c->stream, &c->link, &c->worker->limits, true);
+    if (c->kind == LISTENER_HTTP) {
+        conn_goto(c, CONN_READY);
+        return FAULT_NONE;
+    }
+    TRY(tlsio_server(&c->link.tls, s->server_ctx, link_wire(&c->link), conn_hello, c));
+    c->link.secure = true;
+    conn_goto(c, CONN_SHAKE);
+    return FAULT_NONE;
+}
+
+static void conn_known(struct conn *c, enum fault why, struct sandbox *s)
+{
+    if (why == FAULT_NONE)
+        why = conn_start(c, s);
+    if (why == FAULT_NONE) {
+        conn_run(c);
+        return;
+    }
+    if (why == FAULT_UNKNOWN_SOURCE)
+        metric_add(METRIC_CONNECTIONS_UNKNOWN, 1);
+    if (why == FAULT_STORE_UNAVAILABLE)
+        metric_add(METRIC_CONNECTIONS_NO_RECORD, 1);
+    if (why != FAULT_UNKNOWN_SOURCE || who_tell(c->worker->who, c->client.ip))
+        audit_refusal(c, why);
+    conn_reset(c, why);
+}
+
+static void conn_waited(struct who_wait *wait, enum fault why, struct sandbox *s)
+{
+    conn_known((void *)((uint8_t *)wait - offsetof(struct conn, wait)), why, s);
+}
+
+void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kind kind)
+{
+    struct conn *c = calloc(1, sizeof *c);
+    struct sandbox *s = NULL;
+
+    if (!c) {
+        close(fd);
+        return;
+    }
+    c->worker = w;
+    c->kind = kind;
+    c->client = from;
+    c->wait.fn = conn_waited;
+    link_open(&c->link, w->loop, fd, conn_event);
+    deadline_open(&c->deadline, w->loop, conn_late);
+    deadline_in(&c->deadline, conn_deadline_ms(c, CONN_WHO));
+    TAILQ_INSERT_TAIL(&w->conns, c, list);
+    w->conn_count++;
+    metric_add(METRIC_CONNECTIONS_ACTIVE, 1);
+
+    enum fault why = kind == LISTENER_DIRECT ? FAULT_NONE : origdst_get(fd, &c->original);
+
+    if (why != FAULT_NONE && kind == LISTENER_REDIRECT) {
+        metric_add(METRIC_CONNECTIONS_DIRECT, 1);
+        audit_refusal(c, why);
+        conn_reset(c, why);
+        return;
+    }
+    why = who_ask(w->who, from.ip, &c->wait, &s);
+    if (why != FAULT_AGAIN)
+        conn_known(c, why, s);
+}
+
+void conn_drain(struct conn *c)
+{
+    if (c->state == CONN_READY)
+        conn_run(c);
+    else if (c->state == CONN_WHO || c->state == CONN_SHAKE || c->state == CONN_LINGER)
+        conn_drop(c, FAULT_NONE);
+}

@@ -1,0 +1,47 @@
+#pragma once
+#include "exchange.h"
+
+/*
+ * conn - a client's connection: who, handshake, then request after request.
+ *
+ *   Layer   flow.
+ *   Why     one driver (conn_run) for every event, one writer of the state, one end (conn_drop): what a connection can do is
+ *           in conn_states.def, on one screen.
+ *   Bounds  a deadline in every state; while idle no buffer, only OpenSSL's own memory and this struct.
+ */
+enum conn_state {
+#define STATE(name, deadline, late, edges, meaning) CONN_##name,
+#include "conn_states.def"
+#undef STATE
+    CONN_STATES
+};
+
+struct conn {
+    enum conn_state state;
+    struct worker *worker;
+    enum listener_kind kind;
+    struct link link;
+    struct h1stream stream;
+    struct deadline deadline;
+    struct endpoint client, original; /* original.port 0: unknown */
+    struct who_wait wait;
+    struct member member;
+    struct sandbox *sandbox; /* held; NULL until it is known */
+    struct exchange *exchange;
+    uint64_t progress;  /* of the exchange, when last looked */
+    enum fault refused; /* NONE, or what every request here is told */
+    bool counted;       /* in the sandbox' quota */
+    size_t lingered;    /* octets thrown away after the end */
+    struct host host;   /* of the handshake */
+    TAILQ_ENTRY(conn) list;
+    struct buried buried;
+};
+
+/* conn_open(w, fd, from, kind): a connection was accepted; ${fd} is taken over, whatever happens. */
+void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kind kind);
+
+/* conn_drain(c): close it as soon as nothing is going on; now, when nothing is. */
+void conn_drain(struct conn *c);
+
+/* conn_drop(c, why): the end, from anywhere, also twice; the memory lives until the loop's turn ends. */
+void conn_drop(struct conn *c, enum fault why);

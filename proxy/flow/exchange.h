@@ -1,0 +1,94 @@
+#pragma once
+#include "grant.h"
+#include "relay.h"
+#include "route.h"
+#include "who.h"
+
+/*
+ * exchange - one request and its answer: joins a client's stream to an upstream's.
+ *
+ *   Layer   flow.
+ *   Why     the corridor of the house: every door (policy, tokens, address, certificate) is passed in one order, whatever
+ *           protocols stand at its two ends.
+ *   Bounds  body_memory for a body that must be counted first; else what the two connections' buffers hold.
+ *   Source  contract sections 2 (order), 3 (bodies).
+ */
+enum exchange_state {
+#define STATE(name, meaning) EXCHANGE_##name,
+#include "exchange_states.def"
+#undef STATE
+    EXCHANGE_STATES
+};
+
+/* What becomes of a request's body: contract section 3. exchange_plan (plan.c) is the table. */
+enum body_plan { PLAN_NONE, PLAN_VERBATIM, PLAN_STREAM, PLAN_COUNT };
+
+/* The client's end, as its connection knows it. */
+struct exchange_client {
+    struct stream *stream;
+    struct sandbox *sandbox;
+    const struct host *host; /* of the TLS connection; NULL on plain HTTP: each request names its own */
+    uint16_t port;           /* that a Host may name; the port that is dialled */
+    struct endpoint from;
+    struct endpoint original; /* port 0: unknown */
+    void (*wake)(void *cookie); /* something happened on the upstream's side: step again */
+    void *cookie;
+};
+
+struct exchange {
+    enum exchange_state state;
+    struct worker *worker;
+    struct exchange_client client;
+    struct host host; /* canonical */
+    uint64_t id;
+    struct record *record; /* held */
+    struct grants grants;
+    struct who_wait wait;
+    struct upstream *upstream;
+    struct relay up, down; /* request body, response body */
+    struct subst subst;
+    struct buf filled; /* field values with tokens replaced */
+    struct buf held;   /* a body that is counted first, where it does not fit beside its head */
+    enum body_plan plan;
+    enum { WRITE_HEAD, WRITE_BODY, WRITE_END, WRITE_DONE } up_at, down_at;
+    unsigned interim; /* 1xx responses passed on */
+    bool answered;    /* the client has been sent a head: no answer of our own is possible any more */
+    bool close;       /* the client's connection must end after this exchange */
+    bool upstream_close, fresh; /* the upstream's must; a retry must not reuse one */
+    bool head_only;
+    enum fault opened; /* what became of that which the state waits for: AGAIN while it is under way */
+    const char *detail;
+    uint32_t retry_after_ms;
+    int status;
+    uint64_t progress; /* octets moved; grows while anything happens */
+    int64_t began_us, sent_us, upstream_us;
+    TAILQ_ENTRY(exchange) list; /* of the spare ones */
+    struct head request;        /* last: its fields are not cleared */
+};
+
+/* exchange_begin(w, client, request): ${request} is copied; its slices stay the stream's. NULL: out of memory. */
+struct exchange *exchange_begin(struct worker *w, const struct exchange_client *client, const struct head *request);
+
+/*
+ * exchange_step(x): go on as far as possible. The caller reads and writes the client's connection before and after.
+ *   Gives   FAULT_NONE   over: the whole answer is in the client's stream. x->close: its connection must end then.
+ *           FAULT_AGAIN  waits for an event.
+ *   Fails   any other fault: over, badly. Unless x->answered, the client can still be told.
+ */
+enum fault exchange_step(struct exchange *x) CHECKED;
+
+/* exchange_late(x): nothing has moved for too long: whose fault is it? */
+enum fault exchange_late(const struct exchange *x);
+
+/*
+ * exchange_end(x, why, status): audit, metrics, the upstream given back; the memory too.
+ *   Takes   why  NONE or what it failed with; status  what the client was told (0: nothing).
+ */
+void exchange_end(struct exchange *x, enum fault why, int status);
+
+/* exchange_id(x, out): the request's id, 16 octets of hex. */
+#define EXCHANGE_ID 16
+struct slice exchange_id(const struct exchange *x, char *out);
+
+/* exchange_spare_free(): the memory that is kept for the next exchanges. */
+void exchange_spare_free(void);

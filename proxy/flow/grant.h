@@ -1,0 +1,35 @@
+#pragma once
+#include "audit.h"
+#include "msg.h"
+#include "subst.h"
+#include "verdict.h"
+
+/*
+ * grant - what the tokens of one exchange stand for, and which of them were used or refused.
+ *
+ *   Layer   flow: joins subst (which sees tokens) with verdict (which knows whose they are).
+ *   Why     one place decides, counts and remembers for the audit, for heads, bodies and trailers alike.
+ *   Bounds  AUDIT_NAMES names of each kind are remembered; all are counted.
+ */
+struct grants {
+    struct record *record; /* of the request's beginning; held by the exchange */
+    const struct host *host;
+    enum place place; /* where the octets that are looked at stand */
+    bool block;       /* denied_token = block */
+    bool silent;      /* these tokens were counted before */
+    enum fault why;   /* NONE, TOKEN_DENIED or SECRET_UNUSABLE: the exchange must not go on */
+    const char *used[AUDIT_NAMES], *denied[AUDIT_NAMES];
+    size_t used_count, denied_count;
+};
+
+/* grants_token: the grant_fn; ${cookie} is a struct grants. */
+const struct secret *grants_token(void *cookie, struct slice token);
+
+/*
+ * grants_fill(g, head, filled, most): every token in ${head}'s field values replaced, names and fixed fields left alone.
+ *   Takes   filled  closed; opened when there is anything to replace, and then holds the new values. most: what the head's
+ *                   fields may come to.
+ *   Fails   FAULT_HEAD_TOO_LARGE, FAULT_TOKEN_DENIED, FAULT_SECRET_UNUSABLE, FAULT_NO_MEMORY.
+ *   Costs   one search per field; no copy and no memory without a token.
+ */
+enum fault grants_fill(struct grants *g, struct head *head, struct buf *filled, size_t most) CHECKED;

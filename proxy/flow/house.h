@@ -1,0 +1,42 @@
+#pragma once
+#include "audit.h"
+#include "config.h"
+#include "grave.h"
+#include "h1.h"
+#include "resolve.h"
+#include "seal.h"
+#include "worker.h"
+#include <openssl/ssl.h>
+#include <sys/queue.h>
+
+/*
+ * house - what all rooms of one worker share.
+ *
+ *   Layer   flow.
+ *   Why     one value that is passed down, instead of globals that can't be told apart in a test.
+ */
+struct who;
+
+struct worker {
+    struct ev_loop *loop;
+    const struct config *config;
+    struct worker_seat seat;
+    struct h1_limits limits;
+    struct keyring *keys;
+    SSL_CTX *client_ctx; /* for all upstreams: it holds the roots, and nobody's identity */
+    struct resolver *resolver;
+    struct audit *audit;
+    struct who *who;
+    struct grave grave;
+    TAILQ_HEAD(conn_list, conn) conns;
+    unsigned conn_count, conn_most; /* this worker's share of max_connections; 0: no limit */
+    bool draining;
+    uint64_t request_prefix, request_count; /* request ids: unguessable, and cheap */
+    void (*on_conn_end)(struct worker *w);  /* a place is free, or the last one has gone */
+};
+
+/* The loop's own idea of now: no system call. */
+static inline int64_t worker_now_ms(const struct worker *w)
+{
+    return (int64_t)(ev_now(w->loop) * 1000);
+}

@@ -1,0 +1,202 @@
+#include "link.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static long wire_read(void *cookie, uint8_t *into, size_t room)
+{
+    struct link *l = cookie;
+
+    if (l->drained)
+        return -EAGAIN;
+    ssize_t n = recv(l->fd, into, room, MSG_DONTWAIT);
+
+    if (n < 0) {
+        l->drained = errno == EAGAIN;
+        return errno == EINTR ? -EAGAIN : -errno;
+    }
+    /* Level-triggered: what arrives after this is told by the next event, so a short read needs no second call. */
+    l->drained = n > 0 && (size_t)n < room;
+    return n;
+}
+
+static long wire_write(void *cookie, const uint8_t *from, size_t len)
+{
+    struct link *l = cookie;
+    ssize_t n = send(l->fd, from, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (n < 0)
+        return errno == EINTR ? -EAGAIN : -errno;
+    return n;
+}
+
+static void link_event(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct link *l = io->data;
+
+    (void)loop;
+    if (events & EV_READ)
+        l->drained = false;
+    l->on_event(l);
+}
+
+void link_open(struct link *l, struct ev_loop *loop, int fd, void (*on_event)(struct link *l))
+{
+    int on = 1;
+
+    *l = (struct link){.loop = loop, .fd = fd, .broken = FAULT_NONE, .on_event = on_event};
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ev_io_init(&l->io, link_event, fd, EV_READ);
+    l->io.data = l;
+}
+
+struct wire link_wire(struct link *l)
+{
+    return (struct wire){wire_read, wire_write, l};
+}
+
+/* One plain read: the same answers as tlsio_read gives. */
+static enum fault plain_read(struct link *l, struct iovec room, size_t *n)
+{
+    long got = wire_read(l, room.iov_base, room.iov_len);
+
+    *n = got > 0 ? (size_t)got : 0;
+    if (got > 0)
+        return FAULT_NONE;
+    return got == 0 ? FAULT_END : got == -EAGAIN ? FAULT_AGAIN : FAULT_CLIENT_GONE;
+}
+
+static enum fault plain_write(struct link *l, struct slice from, size_t *n)
+{
+    long took = wire_write(l, from.at, from.len);
+
+    *n = took > 0 ? (size_t)took : 0;
+    return took >= 0 ? FAULT_NONE : took == -EAGAIN ? FAULT_AGAIN : FAULT_CLIENT_GONE;
+}
+
+size_t link_read(struct link *l)
+{
+    size_t all = 0;
+
+    if (l->fd < 0 || l->eof || l->broken)
+        return 0;
+    if (l->drained && !(l->secure && tlsio_pending(&l->tls)))
+        return 0;
+    if (!l->in.base && buf_open(&l->in, LINK_OCTETS) != FAULT_NONE) {
+        l->broken = FAULT_NO_MEMORY;
+        return 0;
+    }
+    for (;;) {
+        struct iovec room = buf_room(&l->in);
+        size_t n = 0;
+
+        if (room.iov_len == 0)
+            return all;
+        enum fault why = l->secure ? tlsio_read(&l->tls, room, &n) : plain_read(l, room, &n);
+
+        buf_fill(&l->in, n);
+        all += n;
+        if (why == FAULT_NONE)
+            continue;
+        if (why == FAULT_END)
+            l->eof = true;
+        else if (why != FAULT_AGAIN)
+            l->broken = why;
+        return all;
+    }
+}
+
+size_t link_write(struct link *l)
+{
+    size_t all = 0;
+
+    while (l->fd >= 0 && !l->mute && buf_held(&l->out).len) {
+        size_t n = 0;
+        enum fault why = l->secure ? tlsio_write(&l->tls, buf_held(&l->out), &n) : plain_write(l, buf_held(&l->out), &n);
+
+        buf_take(&l->out, n);
+        all += n;
+        if (why == FAULT_AGAIN)
+            return all;
+        if (why != FAULT_NONE)
+            l->mute = true;
+    }
+    if (l->mute || !buf_held(&l->out).len)
+        buf_close(&l->out);
+    return all;
+}
+
+enum fault link_room(struct link *l)
+{
+    return l->out.base ? FAULT_NONE : buf_open(&l->out, LINK_OCTETS);
+}
+
+void link_rest(struct link *l)
+{
+    if (!buf_held(&l->in).len)
+        buf_close(&l->in);
+}
+
+static void link_wait(struct link *l, int want)
+{
+    if (l->fd < 0 || want == (ev_is_active(&l->io) ? l->io.events & (EV_READ | EV_WRITE) : 0))
+        return;
+    ev_io_stop(l->loop, &l->io);
+    ev_io_set(&l->io, l->fd, want);
+    if (want)
+        ev_io_start(l->loop, &l->io);
+}
+
+void link_arm(struct link *l, bool read)
+{
+    bool room = !l->in.base || buf_free(&l->in) > 0;
+    int want = 0;
+
+    if (l->broken || l->fd < 0) {
+        link_wait(l, 0);
+        return;
+    }
+    if (read && room && !l->eof) {
+        want |= EV_READ;
+        if (l->secure && tlsio_pending(&l->tls))
+            link_again(l);
+    }
+    if (buf_held(&l->out).len && !l->mute)
+        want |= EV_WRITE;
+    link_wait(l, want);
+}
+
+void link_arm_shake(struct link *l)
+{
+    link_wait(l, (l->tls.wants_in ? EV_READ : 0) | (l->tls.wants_out ? EV_WRITE : 0));
+}
+
+void link_again(struct link *l)
+{
+    ev_feed_event(l->loop, &l->io, EV_READ);
+}
+
+void link_end(struct link *l)
+{
+    if (l->fd < 0 || l->mute)
+        return;
+    if (l->secure)
+        tlsio_end(&l->tls);
+    shutdown(l->fd, SHUT_WR);
+}
+
+void link_close(struct link *l)
+{
+    if (l->fd < 0)
+        return;
+    ev_io_stop(l->loop, &l->io);
+    ev_clear_pending(l->loop, &l->io);
+    if (l->secure)
+        tlsio_close(&l->tls);
+    close(l->fd);
+    l->fd = -1;
+    buf_close(&l->in);
+    buf_close(&l->out);
+}

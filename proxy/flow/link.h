@@ -1,0 +1,66 @@
+#pragma once
+#include "buf.h"
+#include "tlsio.h"
+#include <ev.h>
+
+/*
+ * link - one socket with its TLS and its two buffers, on the loop.
+ *
+ *   Layer   flow.
+ *   Why     both sides of the house move octets in the same way: read what there is room for, write what is held, and
+ *           compute from that what to wait for. A room above never touches a socket.
+ *   Bounds  two buffers of LINK_OCTETS, held only while something is in them or is awaited; an idle link has none.
+ */
+#define LINK_OCTETS 16384 /* the plaintext of one full TLS record */
+
+struct link {
+    struct ev_loop *loop;
+    ev_io io;
+    int fd; /* -1: closed */
+    bool secure;  /* octets go through tls */
+    bool drained; /* the socket gave less than was asked for: nothing is left until the next event */
+    bool eof;     /* the peer ended, cleanly, behind what is held in ${in} */
+    enum fault broken; /* NONE while it can be read */
+    bool mute;         /* it can't be written any more; what is still to be read may explain why */
+    struct tlsio tls;
+    struct buf in, out; /* plaintext; closed while empty */
+    void (*on_event)(struct link *l);
+};
+
+/* link_open(l, loop, fd, on_event): take ${fd} over; not yet secure, waits for nothing until armed. */
+void link_open(struct link *l, struct ev_loop *loop, int fd, void (*on_event)(struct link *l));
+
+/* link_wire(l): the transport for tlsio_server and tlsio_client; then set secure. */
+struct wire link_wire(struct link *l);
+
+/*
+ * link_read(l): as much plaintext as is there and fits into ${in}.
+ *   Gives   octets read. eof and broken say how it ended. Opens ${in} where it is closed.
+ */
+size_t link_read(struct link *l);
+
+/* link_write(l): as much of ${out} as the socket takes; what a mute link is given is dropped. Gives octets written; closes
+ * ${out} once it is empty. */
+size_t link_write(struct link *l);
+
+/* link_room(l): ${out}, opened where it is closed; FAULT_NO_MEMORY. */
+enum fault link_room(struct link *l) CHECKED;
+
+/* link_rest(l): nothing is going on: give ${in} back if it is empty. */
+void link_rest(struct link *l);
+
+/*
+ * link_arm(l, read): wait for what makes sense: octets to come where ${read} and there is room, room on the socket where
+ *   octets are held back. While a handshake runs, for what TLS asks.
+ */
+void link_arm(struct link *l, bool read);
+
+/* link_shake(l): wait for what the handshake asks. */
+void link_arm_shake(struct link *l);
+
+/* link_again(l): come back in the next turn of the loop without an event of the socket (fairness, octets held by TLS). */
+void link_again(struct link *l);
+
+/* link_end(l): close_notify and FIN, as far as they go out; link_close(l): everything freed. Both harmless twice. */
+void link_end(struct link *l);
+void link_close(struct link *l);

@@ -1,0 +1,36 @@
+#pragma once
+#include "fault.h"
+#include "slice.h"
+#include <hiredis/hiredis.h>
+
+/*
+ * respread - hiredis' reader behind bounds.
+ *
+ *   Layer   flow.
+ *   Why     hiredis allocates what a peer announces, and takes replies of any length.
+ *   Bounds  a reply of RESPREAD_OCTETS, an array of RESPREAD_ELEMENTS. RESP2 only: a push of RESP3 is refused.
+ */
+#define RESPREAD_OCTETS   (8 * 1024 * 1024)
+#define RESPREAD_ELEMENTS (128 * 1024)
+#define RESPREAD_CHUNK    (64 * 1024) /* the most to feed at a time */
+
+struct respread {
+    redisReader *reader; /* NULL: closed */
+    size_t octets;       /* fed since the last whole reply */
+};
+
+enum fault respread_open(struct respread *r) CHECKED; /* Fails FAULT_NO_MEMORY */
+void respread_close(struct respread *r);
+enum fault respread_feed(struct respread *r, struct slice chunk) CHECKED; /* Fails FAULT_NO_MEMORY */
+
+/*
+ * respread_next(r, reply): one whole reply, to be freed by freeReplyObject.
+ *   Fails   FAULT_AGAIN: feed more. FAULT_INVALID: outside the protocol or the bounds; nothing that follows can be read.
+ */
+enum fault respread_next(struct respread *r, redisReply **reply) CHECKED;
+
+/* respread_error(reply): the first error that ${reply} is or holds at any depth; NULL where there is none. */
+const redisReply *respread_error(const redisReply *reply);
+
+/* respread_is(reply, text): is it this text, as string or status, in any case? */
+bool respread_is(const redisReply *reply, struct slice text);

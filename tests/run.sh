@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Builds everything and runs every test: bash tests/run.sh [--quick] [--soak] [--fuzz SECONDS] [--keep] [PATTERN]
+#   --quick    the debug build is only compiled; no scenarios and no fuzzers
+#   --soak     scenarios may take their long form (OSB_SOAK=1)
+#   --fuzz N   seconds for each fuzzer (5; 0: none)
+#   --keep     what the flow tests leave behind stays in build/logs/kept
+#   PATTERN    only parts whose name matches this extended regular expression, such as flow/ or unit-asan/check_h1
+# Each part writes to build/logs; the last line is 'N passed, N failed', and 0 is the exit code only if nothing failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+quick='' soak='' keep='' fuzz_s=5 pattern=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) quick=1 ;;
+    --soak) soak=1 ;;
+    --keep) keep=1 ;;
+    --fuzz) fuzz_s=${2:?--fuzz SECONDS}; shift ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
+    -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
+    *) pattern=$1 ;;
+    esac
+    shift
+done
+case $fuzz_s in '' | *[!0-9]*) echo "run.sh: --fuzz takes a number of seconds" >&2; exit 2 ;; esac
+
+logs=$PWD/build/logs
+mkdir -p "$logs"
+passed=0 failed=0 child=''
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export CK_DEFAULT_TIMEOUT=60 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
+[ -n "$soak" ] && export OSB_SOAK=1
+if [ -n "$keep" ]; then
+    export OSB_KEEP=$logs/kept
+    mkdir -p "$OSB_KEEP"
+fi
+
+stop() { # whatever ends this script ends the part that runs, and what that part has started
+    if [ -n "$child" ]; then
+        kill -TERM -- "-$child" 2>/dev/null
+        wait "$child" 2>/dev/null
+    fi
+    [ -n "${policy_rc:-}" ] && $sudo rm -f "$policy_rc"
+}
+trap 'stop; exit 130' INT TERM HUP
+trap stop EXIT
+
+# --- packages ----------------------------------------------------------------------------------------------------------
+packages="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
+    libc-ares-dev libpsl-dev libidn2-dev libjansson-dev uthash-dev node-llhttp check clang-format clang libclang-rt-14-dev
+    redis-server nginx-light iproute2 iptables nftables curl openssl python3 publicsuffix ca-certificates procps"
+sudo=''
+[ "$(id -u)" = 0 ] || sudo='sudo -n'
+
+is_there() { # nginx comes in several builds
+    [ "$1" = nginx-light ] && command -v nginx >/dev/null && return 0
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install_missing() {
+    local package missing=()
+    for package in $packages; do
+        is_there "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return 0
+    echo "installing ${missing[*]}"
+    # Installing a server must not start it: Debian asks this file.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy_rc=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy_rc" >/dev/null && $sudo chmod 755 "$policy_rc"
+    fi
+    { $sudo apt-get -o DPkg::Lock::Timeout=600 -q update &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -q -y --no-install-recommends \
+            install "${missing[@]}"; } >"$logs/install.log" 2>&1
+    local code=$?
+    [ -n "${policy_rc:-}" ] && $sudo rm -f "$policy_rc" && policy_rc=''
+    [ $code = 0 ] || tail -n 20 "$logs/install.log"
+    return $code
+}
+
+# --- parts -------------------------------------------------------------------------------------------------------------
+count() { # NAME CODE LOG: add what a part has counted: its own last line, Check's lines, or else its exit code
+    local name=$1 code=$2 log=$3 good=0 bad=0 line
+    line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+    if [ -n "$line" ]; then
+        good=${line%% *} bad=${line#*, } bad=${bad%% *}
+    elif grep -aqE '^[0-9]+%: Checks: ' "$log"; then
+        read -r good bad < <(sed -nE 's/^[0-9]+%: Checks: ([0-9]+), Failures: ([0-9]+), Errors: ([0-9]+).*/\1 \2 \3/p' "$log" |
+            awk '{ good += $1 - $2 - $3; bad += $2 + $3 } END { print good, bad }')
+    elif [ "$code" = 0 ]; then
+        good=1
+    fi
+    if [ "$code" != 0 ] && [ "$bad" = 0 ]; then
+        bad=1
+    fi
+    if grep -aqE 'ERROR: (Address|Leak)Sanitizer|runtime error: ' "$log" && [ "$bad" = 0 ]; then
+        bad=1
+    fi
+    passed=$((passed + good)) failed=$((failed + bad))
+    printf '%-5s %s: %s passed, %s failed\n' "$([ "$bad" = 0 ] && echo ok || echo FAIL)" "$name" "$good" "$bad"
+    grep -aE '^(note|skip) ' "$log" | head -n 20
+    if [ "$bad" != 0 ]; then
+        grep -aE '^FAIL' "$log" | cut -c1-400 | head -n 40
+        echo "----- the end of $log (exit code $code)"
+        tail -n 25 "$log" | cut -c1-400
+        echo "-----"
+    fi
+}
+
+part() { # NAME SECONDS COMMAND...: run it in a process group of its own, at most so long
+    local name=$1 seconds=$2 log code
+    shift 2
+    [[ $name =~ $pattern ]] || return 0
+    log=$logs/${name//\//-}.log
+    setsid timeout -k 60 "$seconds" "$@" >"$log" 2>&1 </dev/null &
+    child=$!
+    wait "$child"
+    code=$?
+    child=''
+    [ $code = 124 ] && echo "FAIL  $name was not done within $seconds s" >>"$log"
+    count "$name" $code "$log"
+}
+
+build() { # PRESET: the one thing that is never left out by a pattern
+    local preset=$1 log=$logs/build-$1.log
+    if cmake -G Ninja -B "build/$preset" -DOSB_PRESET="$preset" >"$log" 2>&1 && cmake --build "build/$preset" >>"$log" 2>&1; then
+        echo "ok    build $preset"
+        return 0
+    fi
+    failed=$((failed + 1))
+    echo "FAIL  build $preset"
+    grep -E 'error|FAILED' "$log" | head -n 20
+    tail -n 10 "$log"
+    return 1
+}
+
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+    exit
+}
+
+install_missing || { failed=$((failed + 1)); echo "FAIL  packages are missing and can't be installed"; finish; }
+
+built=''
+build debug && built="debug"
+build asan && built="$built asan"
+
+for lint in tests/lint/*.sh; do
+    part "lint/$(basename "$lint" .sh)" 300 bash "$lint" build/debug
+done
+
+for preset in $built; do
+    [ -n "$quick" ] && [ "$preset" = debug ] && continue
+    for unit in build/"$preset"/unit/check_*; do
+        [ -x "$unit" ] && [ -f "$unit" ] && part "unit-$preset/$(basename "$unit")" 600 "$unit"
+    done
+done
+
+case $built in
+*asan*)
+    for flow in tests/flow/*.sh tests/flow/*.py; do
+        [ -f "$flow" ] || continue
+        case $flow in
+        *.py) part "flow/$(basename "$flow" .py)" 900 python3 "$flow" build/asan ;;
+        *) part "flow/$(basename "$flow" .sh)" 900 bash "$flow" build/asan ;;
+        esac
+    done
+    for scenario in tests/scenario/*.sh; do
+        if [ -z "$quick" ] && [ -f "$scenario" ]; then
+            part "scenario/$(basename "$scenario" .sh)" 1800 bash "$scenario" build/asan
+        fi
+    done
+    ;;
+esac
+
+if [ -z "$quick" ] && [ "$fuzz_s" != 0 ] && [[ fuzz/ =~ ${pattern%%/*} ]]; then
+    if build fuzz; then
+        for fuzzer in build/fuzz/fuzz/fuzz_*; do
+            [ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
+            name=$(basename "$fuzzer")
+            corpus=build/corpus/$name
+            mkdir -p "$corpus"
+            seeds=()
+            [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
+            part "fuzz/$name" $((fuzz_s + 120)) "$fuzzer" -max_total_time="$fuzz_s" -timeout=10 -rss_limit_mb=2048 \
+                -artifact_prefix="$logs/$name-" "$corpus" "${seeds[@]}"
+        done
+    fi
+fi
+finish
