@@ -211,14 +211,15 @@ class House:
         )
         self.programs.append(self.proxy)
 
-        def ready():
-            see(
-                self.proxy.child.poll() is None,
-                f"osb-proxy left with {self.proxy.child.poll()}: {short(self.proxy.said()[-1500:], 1600)}",
-            )
-            return b" 200 " in self.fetch_admin("/readyz")[:16] and self.metric("osb_workers_ready") == self.workers
+        await_until(self.is_ready, "osb-proxy is ready", 30)
 
-        await_until(ready, "osb-proxy is ready", 30)
+    def is_ready(self):
+        """All workers, not only the first: where they come up one by one is the matter of ready.py."""
+        see(
+            self.proxy.child.poll() is None,
+            f"osb-proxy left with {self.proxy.child.poll()}: {short(self.proxy.said()[-1500:], 1600)}",
+        )
+        return b" 200 " in self.fetch_admin("/readyz")[:16] and self.metric("osb_workers_ready") == self.workers
 
     def stop_proxy(self):
         return self.proxy.end()

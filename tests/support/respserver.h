@@ -3,10 +3,14 @@
 #include <check.h>
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /*
@@ -128,4 +132,27 @@ static void server_stop(void)
     hang_up();
     ev_io_stop(server.loop, &server.listener);
     close(server.listener.fd);
+}
+
+/* The real one; it dies with its test. */
+static pid_t redis_start(const char *dir, const char *socket_path, const char *password)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
+        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "",
+               "--dir", dir, "--requirepass", password, (char *)NULL);
+        _exit(127);
+    }
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
+static void redis_stop(pid_t pid, const char *socket_path)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    unlink(socket_path);
 }

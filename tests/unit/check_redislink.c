@@ -3,12 +3,9 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE_S 10.0 /* of a test for any one event */
@@ -491,31 +488,9 @@ START_TEST(a_host_name_is_resolved_and_the_greeting_is_whole)
 }
 END_TEST
 
-static pid_t redis_start(void)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "",
-               "--dir", dir, "--requirepass", PASSWORD, (char *)NULL);
-        _exit(127);
-    }
-    ck_assert_int_gt(pid, 0);
-    return pid;
-}
-
-static void redis_stop(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    unlink(socket_path);
-}
-
 START_TEST(the_real_redis_answers_in_order)
 {
-    pid_t redis = redis_start();
+    pid_t redis = redis_start(dir, socket_path, PASSWORD);
 
     strcpy(where.password, PASSWORD);
     where.db = 3;
@@ -533,18 +508,18 @@ START_TEST(the_real_redis_answers_in_order)
         ck_assert_int_eq(command(l, "INCR", "n", NULL), FAULT_NONE);
     WAIT(seen.answers, 1003);
     ck_assert_int_eq(seen.number, 1000);
-    redis_stop(redis);
+    redis_stop(redis, socket_path);
     WAIT(seen.downs, 1);
-    redis = redis_start();
+    redis = redis_start(dir, socket_path, PASSWORD);
     WAIT(seen.ups, 2);
     redislink_free(l);
-    redis_stop(redis);
+    redis_stop(redis, socket_path);
 }
 END_TEST
 
 START_TEST(the_real_redis_publishes_and_refuses_a_wrong_password)
 {
-    pid_t redis = redis_start();
+    pid_t redis = redis_start(dir, socket_path, PASSWORD);
 
     strcpy(where.password, PASSWORD);
     struct redislink *sub = link_to("osb:changes", 100), *cmd = link_to(NULL, 5000);
@@ -565,7 +540,7 @@ START_TEST(the_real_redis_publishes_and_refuses_a_wrong_password)
     redislink_free(sub);
     redislink_free(cmd);
     redislink_free(wrong);
-    redis_stop(redis);
+    redis_stop(redis, socket_path);
 }
 END_TEST
 
