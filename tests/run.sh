@@ -27,7 +27,7 @@ case $fuzz_s in '' | *[!0-9]*) echo "run.sh: --fuzz takes a number of seconds" >
 logs=$PWD/build/logs
 mkdir -p "$logs"
 passed=0 failed=0 child=''
-export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1:strict_string_checks=1
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export CK_DEFAULT_TIMEOUT=60 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
 [ -n "$soak" ] && export OSB_SOAK=1

@@ -131,3 +131,35 @@ bool field_value_ok(struct slice value)
 {
     return octets_are(value, OCTET_VALUE) && slice_trim(value).len == value.len;
 }
+
+static size_t head_octets(const struct head *h)
+{
+    size_t n = h->method.len + h->target.len + h->authority.len + h->scheme.len + h->reason.len;
+
+    for (size_t i = 0; i < h->fields; i++)
+        n += h->field[i].name.len + h->field[i].value.len;
+    return n;
+}
+
+static enum fault slice_save(struct slice *s, struct buf *into)
+{
+    size_t from = buf_held(into).len;
+
+    TRY(buf_append(into, *s));
+    *s = slice_drop(buf_held(into), from);
+    return FAULT_NONE;
+}
+
+enum fault head_save(struct head *h, struct buf *into)
+{
+    struct slice *const parts[] = {&h->method, &h->target, &h->authority, &h->scheme, &h->reason};
+
+    TRY(buf_open(into, head_octets(h) + 1));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        TRY(slice_save(parts[i], into));
+    for (size_t i = 0; i < h->fields; i++) {
+        TRY(slice_save(&h->field[i].name, into));
+        TRY(slice_save(&h->field[i].value, into));
+    }
+    return FAULT_NONE;
+}

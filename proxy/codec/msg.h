@@ -1,4 +1,5 @@
 #pragma once
+#include "buf.h"
 #include "fault.h"
 #include "slice.h"
 
@@ -109,6 +110,10 @@ static inline bool octets_are(struct slice s, unsigned class)
         all &= octet_class[s.at[i]];
     return all == class;
 }
+
+/* head_save(h, into): copy what ${h}'s slices point to into ${into} (closed; opened here, the caller closes it), and point
+ * them there: for a head that must outlive its stream's buffer. Fails FAULT_NO_MEMORY. */
+enum fault head_save(struct head *h, struct buf *into) CHECKED;
 
 /* Grammar shared by h1 and h2 (RFC 9110 s.5.1, s.5.5): a name of tchars; a value without NUL, CR, LF or other controls
  * than HTAB, no blank at either end. */

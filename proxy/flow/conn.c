@@ -122,15 +122,16 @@ static bool answer_write(struct conn *c, enum fault why, bool *close)
 {
     struct exchange *x = c->exchange;
     char id[EXCHANGE_ID];
-    struct answer_to to = {.fault = why, .host = host_name(x && x->host.len ? &x->host : &c->host)};
+    struct answer_to to = x ? x->style : (struct answer_to){0};
     struct buf text = {0};
     struct head head;
     struct slice body;
     const struct stream_ops *ops = c->stream.stream.ops;
     bool said = false;
 
+    to.fault = why;
+    to.host = host_name(x && x->host.len ? &x->host : &c->host);
     if (x) {
-        answer_style(&x->request, &to);
         to.request_id = exchange_id(x, id);
         to.detail = x->detail;
         to.retry_after_s = (x->retry_after_ms + 999) / 1000;

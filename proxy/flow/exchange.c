@@ -23,6 +23,15 @@ static void client_woken(struct who_wait *wait, enum fault why, struct sandbox *
     x->client.wake(x->client.cookie);
 }
 
+static size_t text_keep(char *to, size_t room, struct slice from)
+{
+    size_t n = from.len < room ? from.len : room;
+
+    if (n)
+        memcpy(to, from.at, n);
+    return n;
+}
+
 struct exchange *exchange_begin(struct worker *w, const struct exchange_client *client, const struct head *request)
 {
     struct exchange *x = TAILQ_FIRST(&spare);
@@ -33,8 +42,12 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
     } else if (!(x = malloc(sizeof *x))) {
         return NULL;
     }
-    memset(x, 0, offsetof(struct exchange, request));
+    memset(x, 0, offsetof(struct exchange, method));
     head_copy(&x->request, request);
+    x->method_len = text_keep(x->method, sizeof x->method, request->method);
+    x->path_len = text_keep(x->path, sizeof x->path, slice_first(request->target, slice_find(request->target, '?')));
+    x->style = (struct answer_to){.fault = FAULT_NONE};
+    answer_style(request, &x->style);
     x->worker = w;
     x->client = *client;
     x->id = w->request_prefix ^ (++w->request_count * 0x9e3779b97f4a7c15u);
@@ -157,8 +170,10 @@ static enum fault hold_body(struct exchange *x, struct slice *whole)
         *whole = run;
         return run.len == x->request.length ? FAULT_NONE : FAULT_AGAIN;
     }
-    if (!x->held.base)
+    if (!x->held.base) {
+        TRY(head_save(&x->request, &x->saved));
         TRY(buf_open(&x->held, x->request.length));
+    }
     for (;;) {
         enum fault why = client->body(x->client.stream, &run);
 
@@ -414,7 +429,7 @@ static void upstream_give(struct exchange *x, bool clean)
 static bool exchange_retry(struct exchange *x, enum fault why)
 {
     if (why != FAULT_UPSTREAM_GONE || !x->upstream->reused || x->interim || x->answered ||
-        !idempotent(x->request.method))
+        !idempotent(slice_of(x->method, x->method_len)))
         return false;
     if (!x->up.held && !x->client.stream->ops->rewind(x->client.stream))
         return false;
@@ -506,8 +521,8 @@ static void exchange_audit(const struct exchange *x, enum fault why, int status)
         .client = x->client.from,
         .original = x->client.original,
         .host = host_name(x->host.len ? &x->host : x->client.host ? x->client.host : &x->host),
-        .method = x->request.method,
-        .path = x->request.target,
+        .method = slice_of(x->method, x->method_len),
+        .path = slice_of(x->path, x->path_len),
         .proto = x->client.stream->proto,
         .upstream_proto = x->sent_us ? "h1" : NULL,
         .status = status,
@@ -544,6 +559,7 @@ void exchange_end(struct exchange *x, enum fault why, int status)
     relay_wipe(&x->down);
     buf_close(&x->filled);
     buf_close(&x->held);
+    buf_close(&x->saved);
     record_drop(x->record);
     sandbox_drop(x->client.sandbox);
     if (spare_count >= SPARE_MAX) {

@@ -1,4 +1,5 @@
 #pragma once
+#include "answer.h"
 #include "grant.h"
 #include "relay.h"
 #include "route.h"
@@ -22,6 +23,9 @@ enum exchange_state {
 
 /* What becomes of a request's body: contract section 3. exchange_plan (plan.c) is the table. */
 enum body_plan { PLAN_NONE, PLAN_VERBATIM, PLAN_STREAM, PLAN_COUNT };
+
+#define EXCHANGE_METHOD 32
+#define EXCHANGE_PATH   1024 /* longer ones are cut in the audit */
 
 /* The client's end, as its connection knows it. */
 struct exchange_client {
@@ -48,7 +52,8 @@ struct exchange {
     struct relay up, down; /* request body, response body */
     struct subst subst;
     struct buf filled; /* field values with tokens replaced */
-    struct buf held;   /* a body that is counted first, where it does not fit beside its head */
+    struct buf held;   /* a body that is counted first, where it does not fit beside its head ... */
+    struct buf saved;  /* ... and that head, which the stream's buffer then has no room for */
     enum body_plan plan;
     enum { WRITE_HEAD, WRITE_BODY, WRITE_END, WRITE_DONE } up_at, down_at;
     unsigned interim; /* 1xx responses passed on */
@@ -63,7 +68,12 @@ struct exchange {
     uint64_t progress; /* octets moved; grows while anything happens */
     int64_t began_us, sent_us, upstream_us;
     TAILQ_ENTRY(exchange) list; /* of the spare ones */
-    struct head request;        /* last: its fields are not cleared */
+
+    /* From here on each member is written at the beginning, and nothing is cleared. */
+    char method[EXCHANGE_METHOD], path[EXCHANGE_PATH]; /* for the audit, when the stream's buffer has moved on */
+    size_t method_len, path_len;
+    struct answer_to style; /* how this client wants to be told, likewise */
+    struct head request;
 };
 
 /* exchange_begin(w, client, request): ${request} is copied; its slices stay the stream's. NULL: out of memory. */

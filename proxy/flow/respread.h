@@ -8,7 +8,7 @@
  *
  *   Layer   flow.
  *   Why     hiredis allocates what a peer announces, and takes replies of any length.
- *   Bounds  a reply of RESPREAD_OCTETS, an array of RESPREAD_ELEMENTS. RESP2 only: a push of RESP3 is refused.
+ *   Bounds  a reply of RESPREAD_OCTETS, an array of RESPREAD_ELEMENTS. RESP2 only: RESP3's push is refused.
  */
 #define RESPREAD_OCTETS   (8 * 1024 * 1024)
 #define RESPREAD_ELEMENTS (128 * 1024)
@@ -25,7 +25,7 @@ enum fault respread_feed(struct respread *r, struct slice chunk) CHECKED; /* Fai
 
 /*
  * respread_next(r, reply): one whole reply, to be freed by freeReplyObject.
- *   Fails   FAULT_AGAIN: feed more. FAULT_INVALID: outside the protocol or the bounds; nothing that follows can be read.
+ *   Fails   FAULT_AGAIN: feed more. FAULT_INVALID: outside the protocol or the bounds, and so is all that follows.
  */
 enum fault respread_next(struct respread *r, redisReply **reply) CHECKED;
 

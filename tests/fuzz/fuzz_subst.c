@@ -93,17 +93,16 @@ static void feed(const uint8_t *steer, struct slice text)
     demand(buf_open(&out, 1 + (size_t)steer[0]) == FAULT_NONE);
     while (!last || fault == FAULT_FULL) {
         if (fault != FAULT_FULL)
-            seen += steer[turn++ % STEER];
+            seen += 1u + steer[turn++ % STEER];
         else
             compare(&ref, &out);
-        last = seen >= in.len && steer[turn % STEER] != 1;
+        last = seen >= in.len;
         fault = subst_feed(&s, slice_first(in, seen), last, &out, &used);
         demand(fault == FAULT_NONE || fault == FAULT_FULL);
         demand(fault == FAULT_NONE || buf_held(&out).len > 0);
         demand(fault == FAULT_FULL || last || (seen < in.len ? seen : in.len) - used <= SUBST_HOLD);
         in = slice_drop(in, used);
-        seen = (seen > in.len + used ? in.len : seen - used);
-        turn++;
+        seen = seen - used < in.len ? seen - used : in.len;
     }
     compare(&ref, &out);
     demand(in.len == 0 && ref.ahead.len == 0);

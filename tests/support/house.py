@@ -250,7 +250,7 @@ class House:
             timeout=30,
             env={**os.environ, **(self.environment or {})},
         )
-        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}: {short(done.stderr)}")
+        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}: {short(done.stderr[-2500:], 2600)}")
         see(
             not SANITIZER.search(done.stderr),
             f"osbctl {' '.join(words)}: {done.stderr.decode(errors='replace')[-2000:]}",
