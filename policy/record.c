@@ -369,7 +369,7 @@ static enum fault ca_read(const struct opening *o, const json_t *pem)
     o->r->ca_pem = strdup((const char *)text.at);
     if (!o->r->ca_pem)
         return FAULT_NO_MEMORY;
-    TRY(ca_key_open(o->keys, slice_text(o->r->id), text, part->value, &o->r->ca_key));
+    TRY(store_ca_key_open(o->keys, slice_text(o->r->id), text, part->value, &o->r->ca_key));
     return secret_len(o->r->ca_key) > 0 ? FAULT_NONE : FAULT_INVALID;
 }
 

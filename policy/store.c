@@ -142,8 +142,8 @@ static enum fault ca_ad(struct seal_ad *ad, struct slice id, struct slice ca_pem
     return seal_ad_add(ad, ca_pem);
 }
 
-enum fault ca_key_seal(const struct keyring *keys, struct slice id, struct slice ca_pem,
-                       const struct secret *key, struct buf *out)
+enum fault store_ca_key_seal(const struct keyring *keys, struct slice id, struct slice ca_pem,
+                             const struct secret *key, struct buf *out)
 {
     struct seal_ad ad;
     enum fault why = ca_ad(&ad, id, ca_pem);
@@ -154,8 +154,8 @@ enum fault ca_key_seal(const struct keyring *keys, struct slice id, struct slice
     return why;
 }
 
-enum fault ca_key_open(const struct keyring *keys, struct slice id, struct slice ca_pem, struct slice box,
-                       struct secret **out)
+enum fault store_ca_key_open(const struct keyring *keys, struct slice id, struct slice ca_pem,
+                             struct slice box, struct secret **out)
 {
     struct seal_ad ad;
     enum fault why = ca_ad(&ad, id, ca_pem);
@@ -167,7 +167,7 @@ enum fault ca_key_open(const struct keyring *keys, struct slice id, struct slice
 }
 
 /* JSON holds versions as signed numbers, so they end there. */
-uint64_t version_next(uint64_t stored, int64_t now_ms)
+uint64_t store_version_next(uint64_t stored, int64_t now_ms)
 {
     uint64_t now = now_ms > 0 ? (uint64_t)now_ms : 0;
     uint64_t next = stored < INT64_MAX ? stored + 1 : INT64_MAX;

@@ -43,10 +43,10 @@ enum fault value_seal(const struct keyring *keys, const struct value_binding *b,
 enum fault value_open(const struct keyring *keys, const struct value_binding *b, struct slice box,
                       struct secret **out) CHECKED;
 
-enum fault ca_key_seal(const struct keyring *keys, struct slice id, struct slice ca_pem,
-                       const struct secret *key, struct buf *out) CHECKED;
-enum fault ca_key_open(const struct keyring *keys, struct slice id, struct slice ca_pem, struct slice box,
-                       struct secret **out) CHECKED;
+enum fault store_ca_key_seal(const struct keyring *keys, struct slice id, struct slice ca_pem,
+                             const struct secret *key, struct buf *out) CHECKED;
+enum fault store_ca_key_open(const struct keyring *keys, struct slice id, struct slice ca_pem,
+                             struct slice box, struct secret **out) CHECKED;
 
-/* version_next(stored, now_ms): max(stored + 1, now), contract section 8. */
-uint64_t version_next(uint64_t stored, int64_t now_ms);
+/* store_version_next(stored, now_ms): max(stored + 1, now), contract section 8. */
+uint64_t store_version_next(uint64_t stored, int64_t now_ms);

@@ -103,7 +103,7 @@ count() { # NAME CODE LOG: add what a part has counted: its own last line, Check
     if [ "$bad" != 0 ]; then
         grep -aE '^FAIL' "$log" | cut -c1-400 | head -n 40
         echo "----- the end of $log (exit code $code)"
-        tail -n 25 "$log" | cut -c1-400
+        grep -avE '^(FAIL|ok) ' "$log" | tail -n 25 | cut -c1-400
         echo "-----"
     fi
 }

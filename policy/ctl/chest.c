@@ -91,7 +91,7 @@ void chest_touch(const struct desk *d, json_t *object)
 {
     uint64_t stored = (uint64_t)json_number_of(object, "version");
 
-    json_object_set_new(object, "version", json_integer((json_int_t)version_next(stored, d->now_ms)));
+    json_object_set_new(object, "version", json_integer((json_int_t)store_version_next(stored, d->now_ms)));
 }
 
 /* Sort the hash's fields into the chest; the policy and its tag are handed out. */

@@ -108,7 +108,7 @@ static enum outcome ca_draw(struct desk *d, struct creation *k)
     json_object_set_new(k->chest.policy, "ca", json_string(pem));
     o = outcome_fault(buf_open(&box, secret_len(key) + SEAL_EXTRA), "the CA's key");
     if (o == OUTCOME_DONE)
-        o = outcome_fault(ca_key_seal(d->keys, id, slice_text(pem), key, &box), "the CA's key");
+        o = outcome_fault(store_ca_key_seal(d->keys, id, slice_text(pem), key, &box), "the CA's key");
     if (o == OUTCOME_DONE)
         o = chest_put(&k->chest, "ca", buf_held(&box));
     buf_close(&box);

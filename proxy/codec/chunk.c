@@ -37,7 +37,7 @@ static enum fault extension_octet(struct chunk *c, uint8_t octet)
         c->state = CHUNK_SIZE_LF;
         return FAULT_NONE;
     }
-    if (!(octet_class[octet] & OCTET_VALUE) || ++c->extension > EXTENSION_MAX ||
+    if (!(msg_octet_class[octet] & OCTET_VALUE) || ++c->extension > EXTENSION_MAX ||
         ++c->extensions > EXTENSIONS_MAX)
         return FAULT_BAD_REQUEST;
     return FAULT_NONE;

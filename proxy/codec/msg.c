@@ -7,7 +7,7 @@ const struct field_row field_table[FIELD_COUNT] = {
 };
 
 /* Sums of the OCTET bits: 2 is a blank or above ASCII, 15 an octet that may stand anywhere. */
-const uint8_t octet_class[256] = {
+const uint8_t msg_octet_class[256] = {
     0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0,  /* 00: HTAB */
     0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  /* 10 */
     2,  15, 2,  3,  15, 15, 15, 15, 14, 14, 15, 15, 14, 15, 15, 6,  /* 20: SP ! " # ... / */

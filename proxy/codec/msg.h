@@ -92,14 +92,14 @@ void head_remove(struct head *h, unsigned traits);
 /* head_copy(to, from): the fields in use only; slices are shared. */
 void head_copy(struct head *to, const struct head *from);
 
-/* What an octet may be part of, as bits of octet_class. */
+/* What an octet may be part of, as bits of msg_octet_class. */
 enum {
     OCTET_TCHAR = 1,    /* of a token (RFC 9110 s.5.6.2) */
     OCTET_VALUE = 2,    /* of a field's value: no control but HTAB */
     OCTET_TARGET = 4,   /* of a request-target: visible ASCII that RFC 3986 knows, no fragment */
     OCTET_AUTHORITY = 8 /* of a host and a port (RFC 3986 s.3.2.2): so no userinfo */
 };
-extern const uint8_t octet_class[256];
+extern const uint8_t msg_octet_class[256];
 
 /* octets_are(s, class): every octet of ${s} is of this class; true of none. */
 static inline bool octets_are(struct slice s, unsigned class)
@@ -107,7 +107,7 @@ static inline bool octets_are(struct slice s, unsigned class)
     unsigned all = class;
 
     for (size_t i = 0; i < s.len; i++)
-        all &= octet_class[s.at[i]];
+        all &= msg_octet_class[s.at[i]];
     return all == class;
 }
 

@@ -55,7 +55,8 @@ static enum fault relay_run(struct relay *r, struct slice run)
     }
     enum fault why = relay_write(r, run, false, &used);
 
-    if (why == FAULT_NONE && used < run.len) { /* less than a token: the run is cut, and the next may complete it */
+    if (why == FAULT_NONE &&
+        used < run.len) { /* less than a token: the run is cut, and the next may complete it */
         carry_add(r, slice_drop(run, used));
         used = run.len;
     }

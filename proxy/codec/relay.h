@@ -12,7 +12,8 @@
 struct relay {
     struct stream *from, *to;
     struct subst *subst; /* NULL: verbatim */
-    struct buf *held;    /* the body's octets that were collected before; read instead of ${from}'s. NULL: none were */
+    struct buf
+        *held; /* the body's octets that were collected before; read instead of ${from}'s. NULL: none were */
     size_t held_at;
     uint8_t carry[SUBST_HOLD + SUBST_TOKEN]; /* held back at the end of a run */
     size_t carried;

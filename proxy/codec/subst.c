@@ -82,7 +82,7 @@ static bool digits_follow(struct slice in)
     return true;
 }
 
-/* Where a mark begins that the end of ${in} cuts off; in.len where there is none. The mark has one 'o', its first octet. */
+/* Where a mark begins that the end of ${in} cuts off; in.len where there is none. Its first octet is its one 'o'. */
 static size_t mark_begun(struct slice in)
 {
     size_t len = in.len < SUBST_MARK - 1 ? in.len : SUBST_MARK - 1;
@@ -143,13 +143,13 @@ static enum fault feed_value(struct subst *s, struct slice rest, struct buf *out
     return FAULT_NONE;
 }
 
-/* How many octets at the front of ${rest}, cut from a longer run when ${cut}, can go on as they are. */
-static size_t plain_run(const struct subst *s, struct slice rest, bool cut)
+/* How many octets at the front of ${rest} can go on as they are. */
+static size_t plain_run(const struct subst *s, struct slice rest, bool last)
 {
     /* No token begins inside another, so one octet past the start of a refused one, the search is on plain ground. */
     size_t known = s->judged ? 1 : 0, plain = known + subst_find(slice_drop(rest, known));
 
-    return !cut && rest.len - plain < SUBST_TOKEN ? rest.len : plain;
+    return last && rest.len - plain < SUBST_TOKEN ? rest.len : plain;
 }
 
 enum fault subst_feed(struct subst *s, struct slice in, bool last, struct buf *out, size_t *used)
@@ -162,8 +162,9 @@ enum fault subst_feed(struct subst *s, struct slice in, bool last, struct buf *o
             TRY(feed_value(s, rest, out, used));
             continue;
         }
+        /* Whether a token is cut off is judged right where it counts: what is beyond the room stays here anyway. */
         struct slice seen = slice_first(rest, buf_free(out) + SUBST_TOKEN);
-        size_t plain = plain_run(s, seen, !last || seen.len < rest.len);
+        size_t plain = plain_run(s, seen, last);
         size_t poured = pour(out, slice_first(seen, plain));
 
         *used += poured;

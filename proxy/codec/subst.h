@@ -48,8 +48,8 @@ size_t subst_find(struct slice in);
  *   Fails   FAULT_FULL  ${out} has no room: drain it, call again with the rest (a value may be half out; its token is
  *           then not yet used and stands at the front of the rest).
  *           FAULT_AGAIN  a value is half out and ${in} is shorter than the token that it must begin with.
- *   Costs   one search and one copy; no more of ${in} is looked at than ${out} has room for, so a large ${in} may be fed
- *           again and again through a small ${out}.
+ *   Costs   one search and one copy; no more of ${in} is looked at than ${out} has room for, so a large ${in} may be
+ *           fed again and again through a small ${out}.
  */
 enum fault subst_feed(struct subst *s, struct slice in, bool last, struct buf *out, size_t *used) CHECKED;
 

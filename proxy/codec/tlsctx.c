@@ -191,7 +191,8 @@ enum fault tlsio_server_tickets(SSL_CTX *ctx, struct slice root, struct slice id
  */
 static bool forgiven(int error)
 {
-    static const int errors[] = {X509_V_ERR_CA_CERT_MISSING_KEY_USAGE, X509_V_ERR_MISSING_SUBJECT_KEY_IDENTIFIER,
+    static const int errors[] = {X509_V_ERR_CA_CERT_MISSING_KEY_USAGE,
+                                 X509_V_ERR_MISSING_SUBJECT_KEY_IDENTIFIER,
                                  X509_V_ERR_MISSING_AUTHORITY_KEY_IDENTIFIER};
 
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)

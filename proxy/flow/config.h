@@ -63,8 +63,8 @@ struct config {
  * config_read(path, sets, n, out, errors): the file, then each KEY=VALUE of --set as if it stood behind the last line (a
  *   key that may not repeat is replaced by --set instead of refused).
  *   Gives   *out whole; every mistake is written to ${errors} as "FILE:LINE: KEY: why" ("--set: KEY: why").
- *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says why). *out is
- *           then wiped. No part of a value is ever written to ${errors}.
+ *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says
+ *           why). *out is then wiped. No part of a value is ever written to ${errors}.
  *   Checks what can be seen without side effects: grammar, ranges, required keys, that key_file and upstream_ca_file can be
  *   read. Keys whose feature does not exist yet (connect_listen, rediss://, sentinel://, a second redis) are refused with a
  *   sentence that says so.

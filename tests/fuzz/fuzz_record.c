@@ -83,7 +83,7 @@ static size_t parts_make(struct slice policy, struct record_part *parts, char (*
     MUST(policy_tag(keys, true, policy, &boxes) == FAULT_NONE);
     parts[n++] = (struct record_part){SLICE("tag"), box_since(from)};
     from = buf_held(&boxes).len;
-    MUST(ca_key_seal(keys, id, text_of(root, "ca"), value, &boxes) == FAULT_NONE);
+    MUST(store_ca_key_seal(keys, id, text_of(root, "ca"), value, &boxes) == FAULT_NONE);
     parts[n++] = (struct record_part){SLICE("ca"), box_since(from)};
     json_array_foreach (json_object_get(root, "secrets"), i, object) {
         struct slice name = text_of(object, "name");

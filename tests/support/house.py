@@ -250,7 +250,8 @@ class House:
             timeout=30,
             env={**os.environ, **(self.environment or {})},
         )
-        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}: {short(done.stderr[-2500:], 2600)}")
+        said = short(done.stderr[-2500:], 2600)
+        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}: {said}")
         see(
             not SANITIZER.search(done.stderr),
             f"osbctl {' '.join(words)}: {done.stderr.decode(errors='replace')[-2000:]}",

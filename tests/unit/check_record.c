@@ -115,9 +115,10 @@ static void seal_all(struct sealed *s, const char *policy)
     owner = slice_text(json_string_value(json_object_get(root, "id")));
     from = buf_held(&s->octets).len;
     ck_assert_int_eq(secret_new(SLICE("key"), &key), FAULT_NONE);
-    ck_assert_int_eq(
-        ca_key_seal(keys, owner, slice_text(json_string_value(json_object_get(root, "ca"))), key, &s->octets),
-        FAULT_NONE);
+    ck_assert_int_eq(store_ca_key_seal(keys, owner,
+                                       slice_text(json_string_value(json_object_get(root, "ca"))), key,
+                                       &s->octets),
+                     FAULT_NONE);
     secret_free(key);
     part_add(s, "ca", from);
     json_array_foreach (json_object_get(root, "secrets"), i, object)
@@ -151,72 +152,74 @@ static enum fault value_is(void *cookie, struct slice value)
 
 /* --- shapes --------------------------------------------------------------------------------------------- */
 
+static const char *const other_shapes[][2] = {
+    {"{\"id\":\"sb1\"", "[\"id\""}, /* no JSON at all */
+    {"\"id\":\"sb1\"", "\"id\":\"sb2\""},
+    {"\"id\":\"sb1\"", "\"id\":\"-b1\""},
+    {"\"id\":\"sb1\"", "\"id\":7"},
+    {"\"id\":\"sb1\",", ""},
+    {"\"id\":\"sb1\",", "\"id\":\"sb1\",\"id\":\"sb1\","},
+    {"\"id\":\"sb1\",", "\"id\":\"sb1\",\"more\":1,"},
+    {"\"zone\":\"default\"", "\"zone\":\"\""},
+    {"\"zone\":\"default\"", "\"zone\":\"a b\""},
+    {"\"10.0.0.7\"", "\"10.0.0.07\""},
+    {"\"10.0.0.7\"", "\"10.0.0.0/8\""},
+    {"\"10.0.0.7\"", "1"},
+    {"[\"10.0.0.7\",\"fd00::7\"]", "\"10.0.0.7\""},
+    {"\"createdAt\":1000", "\"createdAt\":-1"},
+    {"\"createdAt\":1000", "\"createdAt\":1000.5"},
+    {"\"expiresAt\":2000", "\"expiresAt\":\"2000\""},
+    {"\"expiresAt\":2000", "\"expiresAt\":null"},
+    {"\"expiresAt\":2000", "\"expiresAt\":18446744073709551616"},
+    {"\"version\":3", "\"version\":true"},
+    {"-----PEM-----", ""},
+    {"-----PEM-----", "a\\u0000b"},
+    {"\"stores\":[{", "\"stores\":[[],{"},
+    {"\"egress\":[],\"scrub\":false}",
+     "\"egress\":[],\"scrub\":false},{\"id\":\"" S2 "\",\"name\":\"third\",\"egress\":[],\"scrub\":true}"},
+    {"\"id\":\"" S1, "\"id\":\"x" S1},
+    {"\"id\":\"11111111-1", "\"id\":\"1111111A-1"},
+    {"\"name\":\"main store\"", "\"name\":\"main\\tstore\""},
+    {"\"name\":\"main store\"", "\"name\":\"\""},
+    {"\"egress\":[\"api.test\"", "\"egress\":[\"Api.test\""},
+    {"\"egress\":[\"api.test\"", "\"egress\":[\"https://api.test\""},
+    {"\"egress\":[\"api.test\"", "\"egress\":[\"\""},
+    {"\"egress\":[\"api.test\"", "\"egress\":[null"},
+    {"\"egress\":[]", "\"egress\":null"},
+    {"\"egress\":[],", ""},
+    {"\"scrub\":true", "\"scrub\":1"},
+    {"\"name\":\"ONE\"", "\"name\":\"1NE\""},
+    {"\"name\":\"ONE\"", "\"name\":\"O-E\""},
+    {"\"name\":\"ONE\"", "\"name\":\"TWO\""},
+    {"\"token\":\"" T1, "\"token\":\"" T2},
+    {"\"token\":\"" T1, "\"token\":\"" T1 "0"},
+    {"\"token\":\"osb_sealed_1", "\"token\":\"osb_sealed_A"},
+    {"\"store\":\"" S1, "\"store\":\"33333333-3333-4333-8333-333333333333"},
+    {"\"store\":\"" S1 "\"", "\"store\":1"},
+    {"\"hosts\":[\"api.test\",", "\"hosts\":[\"a.*.test\","},
+    {"\"hosts\":[\"api.test\",", "\"hosts\":[\"api.test.\","},
+    {"\"places\":[\"header\",", "\"places\":[\"Header\","},
+    {"\"places\":[\"header\",", "\"places\":[\"body\","},
+    {"\"places\":[\"header\",", "\"places\":[7,"},
+    {"\"places\":[\"url\"]", "\"places\":[]"},
+    {"\"places\":[\"url\"]", "\"places\":31"},
+    {"\"version\":5", "\"version\":-5"},
+    {"\"version\":5", "\"version\":5,\"note\":\"\""},
+    {"}]}", "}]} x"},
+};
+
 START_TEST(an_authentic_policy_of_another_shape_is_refused)
 {
-    static const char *const table[][2] = {
-        {"{\"id\":\"sb1\"", "[\"id\""}, /* no JSON at all */
-        {"\"id\":\"sb1\"", "\"id\":\"sb2\""},
-        {"\"id\":\"sb1\"", "\"id\":\"-b1\""},
-        {"\"id\":\"sb1\"", "\"id\":7"},
-        {"\"id\":\"sb1\",", ""},
-        {"\"id\":\"sb1\",", "\"id\":\"sb1\",\"id\":\"sb1\","},
-        {"\"id\":\"sb1\",", "\"id\":\"sb1\",\"more\":1,"},
-        {"\"zone\":\"default\"", "\"zone\":\"\""},
-        {"\"zone\":\"default\"", "\"zone\":\"a b\""},
-        {"\"10.0.0.7\"", "\"10.0.0.07\""},
-        {"\"10.0.0.7\"", "\"10.0.0.0/8\""},
-        {"\"10.0.0.7\"", "1"},
-        {"[\"10.0.0.7\",\"fd00::7\"]", "\"10.0.0.7\""},
-        {"\"createdAt\":1000", "\"createdAt\":-1"},
-        {"\"createdAt\":1000", "\"createdAt\":1000.5"},
-        {"\"expiresAt\":2000", "\"expiresAt\":\"2000\""},
-        {"\"expiresAt\":2000", "\"expiresAt\":null"},
-        {"\"expiresAt\":2000", "\"expiresAt\":18446744073709551616"},
-        {"\"version\":3", "\"version\":true"},
-        {"-----PEM-----", ""},
-        {"-----PEM-----", "a\\u0000b"},
-        {"\"stores\":[{", "\"stores\":[[],{"},
-        {"\"egress\":[],\"scrub\":false}", "\"egress\":[],\"scrub\":false},{\"id\":\"" S2
-                                           "\",\"name\":\"third\",\"egress\":[],\"scrub\":true}"},
-        {"\"id\":\"" S1, "\"id\":\"x" S1},
-        {"\"id\":\"11111111-1", "\"id\":\"1111111A-1"},
-        {"\"name\":\"main store\"", "\"name\":\"main\\tstore\""},
-        {"\"name\":\"main store\"", "\"name\":\"\""},
-        {"\"egress\":[\"api.test\"", "\"egress\":[\"Api.test\""},
-        {"\"egress\":[\"api.test\"", "\"egress\":[\"https://api.test\""},
-        {"\"egress\":[\"api.test\"", "\"egress\":[\"\""},
-        {"\"egress\":[\"api.test\"", "\"egress\":[null"},
-        {"\"egress\":[]", "\"egress\":null"},
-        {"\"egress\":[],", ""},
-        {"\"scrub\":true", "\"scrub\":1"},
-        {"\"name\":\"ONE\"", "\"name\":\"1NE\""},
-        {"\"name\":\"ONE\"", "\"name\":\"O-E\""},
-        {"\"name\":\"ONE\"", "\"name\":\"TWO\""},
-        {"\"token\":\"" T1, "\"token\":\"" T2},
-        {"\"token\":\"" T1, "\"token\":\"" T1 "0"},
-        {"\"token\":\"osb_sealed_1", "\"token\":\"osb_sealed_A"},
-        {"\"store\":\"" S1, "\"store\":\"33333333-3333-4333-8333-333333333333"},
-        {"\"store\":\"" S1 "\"", "\"store\":1"},
-        {"\"hosts\":[\"api.test\",", "\"hosts\":[\"a.*.test\","},
-        {"\"hosts\":[\"api.test\",", "\"hosts\":[\"api.test.\","},
-        {"\"places\":[\"header\",", "\"places\":[\"Header\","},
-        {"\"places\":[\"header\",", "\"places\":[\"body\","},
-        {"\"places\":[\"header\",", "\"places\":[7,"},
-        {"\"places\":[\"url\"]", "\"places\":[]"},
-        {"\"places\":[\"url\"]", "\"places\":31"},
-        {"\"version\":5", "\"version\":-5"},
-        {"\"version\":5", "\"version\":5,\"note\":\"\""},
-        {"}]}", "}]} x"},
-    };
     struct record *r = NULL;
     struct sealed s;
 
-    for (size_t i = 0; i < COUNT(table); i++) {
+    for (size_t i = 0; i < COUNT(other_shapes); i++) {
         enum fault why;
 
-        seal_all(&s, replaced(good, table[i][0], table[i][1]));
+        seal_all(&s, replaced(good, other_shapes[i][0], other_shapes[i][1]));
         why = open_all(&s, &r);
-        ck_assert_msg(why == FAULT_INVALID, "%s for %s: %s", table[i][1], table[i][0], fault_table[why].name);
+        ck_assert_msg(why == FAULT_INVALID, "%s for %s: %s", other_shapes[i][1], other_shapes[i][0],
+                      fault_table[why].name);
         ck_assert_ptr_null(r);
         buf_close(&s.octets);
     }

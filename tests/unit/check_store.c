@@ -176,13 +176,13 @@ START_TEST(a_ca_key_belongs_to_one_sandbox_and_one_certificate)
     struct slice sealed;
 
     ck_assert_int_eq(secret_new(SLICE("der"), &key), FAULT_NONE);
-    ck_assert_int_eq(ca_key_seal(keys, SLICE("sb1"), SLICE("pem"), key, &box), FAULT_NONE);
+    ck_assert_int_eq(store_ca_key_seal(keys, SLICE("sb1"), SLICE("pem"), key, &box), FAULT_NONE);
     sealed = buf_held(&box);
-    ck_assert_int_eq(ca_key_open(keys, SLICE("sb2"), SLICE("pem"), sealed, &s), FAULT_FORGED);
-    ck_assert_int_eq(ca_key_open(keys, SLICE("sb1"), SLICE("pen"), sealed, &s), FAULT_FORGED);
-    ck_assert_int_eq(ca_key_open(keys, SLICE("sb1p"), SLICE("em"), sealed, &s), FAULT_FORGED);
+    ck_assert_int_eq(store_ca_key_open(keys, SLICE("sb2"), SLICE("pem"), sealed, &s), FAULT_FORGED);
+    ck_assert_int_eq(store_ca_key_open(keys, SLICE("sb1"), SLICE("pen"), sealed, &s), FAULT_FORGED);
+    ck_assert_int_eq(store_ca_key_open(keys, SLICE("sb1p"), SLICE("em"), sealed, &s), FAULT_FORGED);
     ck_assert_ptr_null(s);
-    ck_assert_int_eq(ca_key_open(keys, SLICE("sb1"), SLICE("pem"), sealed, &s), FAULT_NONE);
+    ck_assert_int_eq(store_ca_key_open(keys, SLICE("sb1"), SLICE("pem"), sealed, &s), FAULT_NONE);
     ck_assert_uint_eq(secret_len(s), 3);
     secret_free(s);
     secret_free(key);
@@ -208,7 +208,7 @@ START_TEST(versions_only_grow)
     };
 
     for (size_t i = 0; i < COUNT(table); i++)
-        ck_assert_msg(version_next(table[i].stored, table[i].now_ms) == table[i].want, "row %zu", i);
+        ck_assert_msg(store_version_next(table[i].stored, table[i].now_ms) == table[i].want, "row %zu", i);
 }
 END_TEST
 

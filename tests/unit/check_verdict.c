@@ -151,75 +151,75 @@ END_TEST
 
 /* --- authorities ---------------------------------------------------------------------------------------- */
 
+static const struct {
+    struct slice value;
+    const char *host;
+    uint16_t port;
+    enum fault want;
+} authorities[] = {
+    {SLICE(""), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE(":"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE(":443"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test, evil.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test,api.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test@evil.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("evil.test@api.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("u:p@api.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test#evil"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test/evil"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test?"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:443abc"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:0443"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:+443"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test: 443"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:443:443"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:65979"), "api.test", 443, FAULT_BAD_REQUEST}, /* 443 + 65536 */
+    {SLICE("api.test:18446744073709552059"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE(" api.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test\t"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test\0"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test:443\0"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("api.test.."), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("\xd0\xb0pi.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("[api.test]"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("[evil.test]"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("[api.test"), "api.test", 443, FAULT_BAD_REQUEST},
+    {SLICE("[1.2.3.4]"), "1.2.3.4", 443, FAULT_BAD_REQUEST},
+    {SLICE("1.2.3.4."), "1.2.3.4", 443, FAULT_BAD_REQUEST},
+    {SLICE("0x1020304"), "1.2.3.4", 443, FAULT_BAD_REQUEST},
+    {SLICE("2001:db8::1"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
+    {SLICE("[2001:db8::1]443"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
+    {SLICE("[2001:db8::1]:"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
+    {SLICE("[2001:db8::1%25lo]"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
+    {SLICE("evil.test"), "api.test", 443, FAULT_HOST_MISMATCH},
+    {SLICE("evil.test."), "api.test", 443, FAULT_HOST_MISMATCH},
+    {SLICE("a.api.test"), "api.test", 443, FAULT_HOST_MISMATCH},
+    {SLICE("1.2.3.4"), "api.test", 443, FAULT_HOST_MISMATCH},
+    {SLICE("api.test"), "1.2.3.4", 443, FAULT_HOST_MISMATCH},
+    {SLICE("[2001:db8::2]"), "2001:db8::1", 443, FAULT_HOST_MISMATCH},
+    {SLICE("api.test:8443"), "api.test", 443, FAULT_HOST_MISMATCH},
+    {SLICE("api.test:443"), "api.test", 8443, FAULT_HOST_MISMATCH},
+    {SLICE("api.test"), "api.test", 443, FAULT_NONE},
+    {SLICE("api.test:443"), "api.test", 443, FAULT_NONE},
+    {SLICE("api.test"), "api.test", 8443, FAULT_NONE},
+    {SLICE("api.test:8443"), "api.test", 8443, FAULT_NONE},
+    {SLICE("API.TeSt"), "api.test", 443, FAULT_NONE},
+    {SLICE("api.test."), "api.test", 443, FAULT_NONE},
+    {SLICE("api.test.:443"), "api.test.", 443, FAULT_NONE},
+    {SLICE("1.2.3.4:443"), "1.2.3.4", 443, FAULT_NONE},
+    {SLICE("[2001:DB8::0:1]"), "2001:db8::1", 443, FAULT_NONE},
+    {SLICE("[2001:db8::1]:443"), "2001:db8::1", 443, FAULT_NONE},
+};
+
 START_TEST(an_authority_names_the_host_and_no_other_port)
 {
-    static const struct {
-        struct slice value;
-        const char *host;
-        uint16_t port;
-        enum fault want;
-    } table[] = {
-        {SLICE(""), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE(":"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE(":443"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test, evil.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test,api.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test@evil.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("evil.test@api.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("u:p@api.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test#evil"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test/evil"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test?"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:443abc"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:0443"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:+443"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test: 443"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:443:443"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:65979"), "api.test", 443, FAULT_BAD_REQUEST}, /* 443 + 65536 */
-        {SLICE("api.test:18446744073709552059"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE(" api.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test\t"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test\0"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test:443\0"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("api.test.."), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("\xd0\xb0pi.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("[api.test]"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("[evil.test]"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("[api.test"), "api.test", 443, FAULT_BAD_REQUEST},
-        {SLICE("[1.2.3.4]"), "1.2.3.4", 443, FAULT_BAD_REQUEST},
-        {SLICE("1.2.3.4."), "1.2.3.4", 443, FAULT_BAD_REQUEST},
-        {SLICE("0x1020304"), "1.2.3.4", 443, FAULT_BAD_REQUEST},
-        {SLICE("2001:db8::1"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
-        {SLICE("[2001:db8::1]443"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
-        {SLICE("[2001:db8::1]:"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
-        {SLICE("[2001:db8::1%25lo]"), "2001:db8::1", 443, FAULT_BAD_REQUEST},
-        {SLICE("evil.test"), "api.test", 443, FAULT_HOST_MISMATCH},
-        {SLICE("evil.test."), "api.test", 443, FAULT_HOST_MISMATCH},
-        {SLICE("a.api.test"), "api.test", 443, FAULT_HOST_MISMATCH},
-        {SLICE("1.2.3.4"), "api.test", 443, FAULT_HOST_MISMATCH},
-        {SLICE("api.test"), "1.2.3.4", 443, FAULT_HOST_MISMATCH},
-        {SLICE("[2001:db8::2]"), "2001:db8::1", 443, FAULT_HOST_MISMATCH},
-        {SLICE("api.test:8443"), "api.test", 443, FAULT_HOST_MISMATCH},
-        {SLICE("api.test:443"), "api.test", 8443, FAULT_HOST_MISMATCH},
-        {SLICE("api.test"), "api.test", 443, FAULT_NONE},
-        {SLICE("api.test:443"), "api.test", 443, FAULT_NONE},
-        {SLICE("api.test"), "api.test", 8443, FAULT_NONE},
-        {SLICE("api.test:8443"), "api.test", 8443, FAULT_NONE},
-        {SLICE("API.TeSt"), "api.test", 443, FAULT_NONE},
-        {SLICE("api.test."), "api.test", 443, FAULT_NONE},
-        {SLICE("api.test.:443"), "api.test.", 443, FAULT_NONE},
-        {SLICE("1.2.3.4:443"), "1.2.3.4", 443, FAULT_NONE},
-        {SLICE("[2001:DB8::0:1]"), "2001:db8::1", 443, FAULT_NONE},
-        {SLICE("[2001:db8::1]:443"), "2001:db8::1", 443, FAULT_NONE},
-    };
+    for (size_t i = 0; i < COUNT(authorities); i++) {
+        struct host h = host_of(authorities[i].host);
+        enum fault got = verdict_authority(authorities[i].value, &h, authorities[i].port);
 
-    for (size_t i = 0; i < COUNT(table); i++) {
-        struct host h = host_of(table[i].host);
-        enum fault got = verdict_authority(table[i].value, &h, table[i].port);
-
-        ck_assert_msg(got == table[i].want, "%.*s for %s: %s", SLICE_PRINTF(table[i].value), table[i].host,
-                      fault_table[got].name);
+        ck_assert_msg(got == authorities[i].want, "%.*s for %s: %s", SLICE_PRINTF(authorities[i].value),
+                      authorities[i].host, fault_table[got].name);
     }
 }
 END_TEST
