@@ -2,6 +2,7 @@
 #include "config_key.h"
 #include <errno.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -180,19 +181,27 @@ static void workers_default(struct config *out)
     out->workers = cores < 1 ? 1u : (unsigned)(cores < most ? cores : most);
 }
 
-/* What neither the file nor --set says. */
+/* What neither the file nor --set says: the environment's word where the key has one, or its preset. */
+static void silence_read(struct reading *r, size_t i)
+{
+    const struct config_key *key = &config_key_table[i];
+    const char *said = key->environment ? getenv(key->environment) : NULL;
+    const char *text = said ? said : key->preset;
+    const char *why = text ? value_read(key, slice_text(text), r->out) : NULL;
+
+    if (why && said)
+        complain(r, slice_text(key->environment), "", why);
+    else if (why)
+        complain(r, slice_text(key->name), "its default ", why);
+    if (!text && key->required)
+        complain(r, slice_text(key->name), "", "must be given: it has no default");
+}
+
 static void presets_read(struct reading *r)
 {
-    for (size_t i = 0; i < config_key_count; i++) {
-        const struct config_key *key = &config_key_table[i];
-        const char *why =
-            !r->seen[i] && key->preset ? value_read(key, slice_text(key->preset), r->out) : NULL;
-
-        if (why)
-            complain(r, slice_text(key->name), "its default ", why);
-        if (!r->seen[i] && key->required)
-            complain(r, slice_text(key->name), "", "must be given: it has no default");
-    }
+    for (size_t i = 0; i < config_key_count; i++)
+        if (!r->seen[i])
+            silence_read(r, i);
 }
 
 enum fault config_read(const char *path, const char *const *sets, size_t n, struct config *out, FILE *errors)

@@ -61,7 +61,8 @@ struct config {
 
 /*
  * config_read(path, sets, n, out, errors): the file, then each KEY=VALUE of --set as if it stood behind the last line (a
- *   key that may not repeat is replaced by --set instead of refused).
+ *   key that may not repeat is replaced by --set instead of refused). Where both are silent, OSB_REDIS_URL, OSB_KEY_FILE and
+ *   OSB_ZONE are asked before the key's default holds.
  *   Gives   *out whole; every mistake is written to ${errors} as "FILE:LINE: KEY: why" ("--set: KEY: why").
  *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says
  *           why). *out is then wiped. No part of a value is ever written to ${errors}.

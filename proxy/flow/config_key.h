@@ -14,14 +14,15 @@ struct config_key {
 
     /* Gives NULL, or ${form}, or another static sentence that says what is wrong; never a part of the value. */
     const char *(*read)(const struct config_key *key, struct slice value, struct config *out);
-    size_t at;            /* offset of the member of struct config */
-    size_t room;          /* octets of a text; elements of a list */
-    size_t count;         /* offset of a list's count */
-    uint64_t least, most; /* of a number, in its member's unit */
-    const char *again;    /* said when it may not repeat but does; NULL: the usual sentence */
-    bool required;        /* must be given */
-    bool many;            /* may repeat, and adds up */
-    bool off;             /* a list that the word "off" empties */
+    size_t at;               /* offset of the member of struct config */
+    size_t room;             /* octets of a text; elements of a list */
+    size_t count;            /* offset of a list's count */
+    uint64_t least, most;    /* of a number, in its member's unit */
+    const char *environment; /* the variable that is asked where the file is silent; NULL: none */
+    const char *again;       /* said when it may not repeat but does; NULL: the usual sentence */
+    bool required;           /* must be given */
+    bool many;               /* may repeat, and adds up */
+    bool off;                /* a list that the word "off" empties */
 };
 
 #define CONFIG_KEYS_MAX 64

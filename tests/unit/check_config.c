@@ -26,6 +26,9 @@ static void file_write(const char *name, struct slice text)
 
 static void folder_make(void)
 {
+    unsetenv("OSB_KEY_FILE");
+    unsetenv("OSB_ZONE");
+    unsetenv("OSB_REDIS_URL");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     ck_assert_int_eq(chdir(folder), 0);
     file_write("key", SLICE("0123456789abcdef0123456789abcdef"));
@@ -452,6 +455,25 @@ static const char *example(void)
 }
 
 /* What the shipped file says is the default is the default. */
+START_TEST(the_environment_speaks_where_the_file_is_silent)
+{
+    setenv("OSB_KEY_FILE", "key", 1);
+    setenv("OSB_ZONE", "west", 1);
+    setenv("OSB_REDIS_URL", "redis://r.test:1", 1);
+    ck_assert_int_eq(read_as(SLICE("workers = 1\n"), NULL, 0), FAULT_NONE);
+    ck_assert_str_eq(config.zone, "west");
+    ck_assert_str_eq(config.redis.host, "r.test");
+    ck_assert_int_eq(read_as(SLICE("zone = east\n"), NULL, 0), FAULT_NONE);
+    ck_assert_str_eq(config.zone, "east");
+    setenv("OSB_ZONE", "-", 1);
+    ck_assert_int_eq(read_as(SLICE("workers = 1\n"), NULL, 0), FAULT_INVALID);
+    ck_assert_msg(strstr(said, "OSB_ZONE") != NULL, "%s", said);
+    unsetenv("OSB_KEY_FILE");
+    unsetenv("OSB_ZONE");
+    unsetenv("OSB_REDIS_URL");
+}
+END_TEST
+
 START_TEST(the_example_names_every_key_with_its_default)
 {
     const char *text = example();
@@ -509,6 +531,7 @@ int main(void)
     tcase_add_test(tc, every_key_takes_its_values);
     tcase_add_test(tc, redis_urls_may_leave_things_out);
     tcase_add_test(tc, set_is_the_last_word);
+    tcase_add_test(tc, the_environment_speaks_where_the_file_is_silent);
     tcase_add_test(tc, the_example_names_every_key_with_its_default);
     tcase_add_test(tc, the_example_is_accepted_with_and_without_its_comment_signs);
     srunner_run_all(runner, CK_ENV);
