@@ -190,7 +190,8 @@ static void silence_read(struct reading *r, size_t i)
     const char *why = text ? value_read(key, slice_text(text), r->out) : NULL;
 
     if (why && said)
-        complain(r, slice_text(key->environment), "", why);
+        complain(r, slice_text(key->name),
+                 why == key->form ? "the environment's must be " : "the environment's ", why);
     else if (why)
         complain(r, slice_text(key->name), "its default ", why);
     if (!text && key->required)
