@@ -187,8 +187,8 @@ origin_says() { # COUNT: show the newest line of the origin's log once it has so
     show <<<"$logged"
 }
 origin_count() { wc -l <origin.log; }
+has_arrived() { run_in alice "$1" >/dev/null && tail -n 1 origin.log | grep -qF "$2"; } # COMMAND VALUE
 has() { [[ $1 == *"$2"* ]]; }
-lacks() { [[ $1 != *"$2"* ]]; }
 
 # --- the play ------------------------------------------------------------------------------------------------------------------
 inside_all() {
@@ -267,8 +267,7 @@ inside_all() {
     new=sk-ant-NEW-$(openssl rand -hex 16)
     echo "   ${dim}host#$plain osbctl secret set agent ANTHROPIC_API_KEY --value-file -"
     printf %s "$new" | osbctl secret set agent ANTHROPIC_API_KEY --value-file - >/dev/null 2>secret.log
-    await bash -c '. /dev/stdin; run_in alice "$0" >/dev/null; tail -n 1 origin.log | grep -qF "$1"' "$call" "$new" \
-        < <(declare -f run_in; declare -p pid_alice)
+    await has_arrived "$call" "$new"
     number=$(origin_count)
     inside alice "$call"
     origin_says $((number + 1))

@@ -102,19 +102,6 @@ void buf_take(struct buf *b, size_t n)
         b->head = b->tail = 0;
 }
 
-enum fault buf_append(struct buf *b, struct slice s)
-{
-    if (s.len > buf_free(b))
-        return FAULT_FULL;
-    if (s.len == 0)
-        return FAULT_NONE;
-    if (s.len > b->cap - b->tail)
-        buf_front(b);
-    memcpy(b->base + b->tail, s.at, s.len);
-    b->tail += s.len;
-    return FAULT_NONE;
-}
-
 size_t buf_some(struct buf *b, struct slice s)
 {
     struct iovec room = buf_room(b);

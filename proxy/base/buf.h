@@ -60,8 +60,18 @@ static inline struct slice buf_held(const struct buf *b)
 /* buf_take(b, n): forget and wipe the first ${n} octets. */
 void buf_take(struct buf *b, size_t n);
 
-/* buf_append(b, s): all of ${s}, or FAULT_FULL and none of it. */
-enum fault buf_append(struct buf *b, struct slice s) CHECKED;
+/* buf_append(b, s): all of ${s}, or FAULT_FULL and none of it. Inline: texts are made of many short pieces. */
+CHECKED static inline enum fault buf_append(struct buf *b, struct slice s)
+{
+    if (s.len > buf_free(b))
+        return FAULT_FULL;
+    if (s.len > b->cap - b->tail)
+        buf_front(b);
+    if (s.len)
+        memcpy(b->base + b->tail, s.at, s.len);
+    b->tail += s.len;
+    return FAULT_NONE;
+}
 
 /* buf_some(b, s): as much of ${s} as there is room for; gives the number of octets. */
 size_t buf_some(struct buf *b, struct slice s);

@@ -1,6 +1,6 @@
 #include "ip.h"
+#include "decimal.h"
 #include <arpa/inet.h>
-#include <stdio.h>
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
@@ -25,11 +25,18 @@ enum fault ip_parse(struct slice text, struct ip *out)
 
 size_t ip_text(struct ip ip, char *out)
 {
-    if (ip_is_v4(ip))
-        inet_ntop(AF_INET, ip.at + 12, out, IP_TEXT);
-    else
+    size_t n = 0;
+
+    if (!ip_is_v4(ip)) {
         inet_ntop(AF_INET6, ip.at, out, IP_TEXT);
-    return strlen(out);
+        return strlen(out);
+    }
+    for (size_t i = 12; i < 16; i++) {
+        n += decimal_put(ip.at[i], out + n);
+        out[n++] = '.';
+    }
+    out[--n] = 0;
+    return n;
 }
 
 enum fault net_parse(struct slice text, struct net *out)
@@ -85,10 +92,18 @@ enum fault endpoint_parse(struct slice text, struct endpoint *out)
 
 size_t endpoint_text(struct endpoint e, char *out)
 {
-    char ip[IP_TEXT];
+    bool v6 = !ip_is_v4(e.ip);
+    size_t n = 0;
 
-    ip_text(e.ip, ip);
-    return (size_t)snprintf(out, ENDPOINT_TEXT, ip_is_v4(e.ip) ? "%s:%u" : "[%s]:%u", ip, e.port);
+    if (v6)
+        out[n++] = '[';
+    n += ip_text(e.ip, out + n);
+    if (v6)
+        out[n++] = ']';
+    out[n++] = ':';
+    n += decimal_put(e.port, out + n);
+    out[n] = 0;
+    return n;
 }
 
 enum fault endpoint_of(const struct sockaddr *sa, struct endpoint *out)

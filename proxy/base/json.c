@@ -1,5 +1,5 @@
 #include "json.h"
-#include <stdio.h>
+#include "decimal.h"
 
 enum fault json_text(struct buf *out, struct slice text)
 {
@@ -45,11 +45,12 @@ enum fault json_member_text(struct buf *out, const char *name, struct slice text
 
 enum fault json_member_number(struct buf *out, const char *name, int64_t number)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%lld", (long long)number);
+    char text[1 + DECIMAL_MAX] = "-";
+    size_t sign = number < 0;
+    uint64_t size = sign ? 0 - (uint64_t)number : (uint64_t)number;
 
     TRY(member(out, name));
-    return buf_append(out, slice_of(text, (size_t)n));
+    return buf_append(out, slice_of(text, sign + decimal_put(size, text + sign)));
 }
 
 enum fault json_member_null(struct buf *out, const char *name)

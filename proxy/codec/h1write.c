@@ -1,4 +1,5 @@
 #include "h1.h"
+#include "decimal.h"
 #include <assert.h>
 #include <sodium.h>
 
@@ -72,18 +73,12 @@ static void buf_untail(struct buf *b, size_t n)
 }
 
 struct number {
-    uint8_t digit[20];
-    size_t at;
+    char digits[DECIMAL_MAX];
 };
 
 static struct slice number_text(struct number *n, uint64_t value)
 {
-    n->at = sizeof n->digit;
-    do {
-        n->digit[--n->at] = (uint8_t)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return slice_of(n->digit + n->at, sizeof n->digit - n->at);
+    return slice_of(n->digits, decimal_put(value, n->digits));
 }
 
 /* --- heads -------------------------------------------------------------------------------------------- */

@@ -10,11 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUNDS         4      /* of reading and writing, before other connections have their turn */
-#define LINGER_MS      2000
-#define LINGER_OCTETS  262144
-#define HTTPS_PORT     443
-#define HTTP_PORT      80
+#define ROUNDS        4 /* of reading and writing, before other connections have their turn */
+#define LINGER_MS     2000
+#define LINGER_OCTETS 262144
+#define HTTPS_PORT    443
+#define HTTP_PORT     80
 
 /* What a denied name may cost in signatures (contract section 2), and what an allowed one may: wildcards invite floods. */
 static const struct mint_budget budget_denied = {20, 2}, budget_allowed = {200, 20};
@@ -142,7 +142,8 @@ static bool answer_write(struct conn *c, enum fault why, bool *close)
     if (buf_open(&text, ANSWER_OCTETS) != FAULT_NONE || answer_make(&to, &text, &head, &body) != FAULT_NONE)
         goto close_text;
     head.close = *close = head.close || *close;
-    if (link_room(&c->link) != FAULT_NONE || buf_grow(&c->link.out, LINK_OCTETS + ANSWER_OCTETS) != FAULT_NONE ||
+    if (link_room(&c->link) != FAULT_NONE ||
+        buf_grow(&c->link.out, LINK_OCTETS + ANSWER_OCTETS) != FAULT_NONE ||
         ops->write_head(&c->stream.stream, &head) != FAULT_NONE)
         goto close_text;
     said = true;
@@ -233,8 +234,10 @@ static enum fault conn_SHAKE(struct conn *c)
         return FAULT_AGAIN;
     if (why != FAULT_NONE) {
         metric_add(METRIC_TLS_CLIENT_FAILED, 1);
+        metric_fault(why);
         audit_refusal(c, why);
-        return why;
+        conn_drop(c, why); /* the alert is out, and HTTP can't be spoken: no answer, whatever the fault */
+        return FAULT_AGAIN;
     }
     metric_add(tlsio_resumed(&c->link.tls) ? METRIC_TLS_CLIENT_RESUMED : METRIC_TLS_CLIENT_NEW, 1);
     conn_goto(c, CONN_READY);
@@ -243,13 +246,11 @@ static enum fault conn_SHAKE(struct conn *c)
 
 static enum fault conn_READY(struct conn *c)
 {
-    bool ended = c->link.eof || c->link.broken;
-
     /* A client that sends requests and does not read answers gets no further than what is held already. */
     if (buf_held(&c->link.out).len > LINK_OCTETS / 2)
         return FAULT_AGAIN;
-    if (!buf_held(&c->link.in).len && (ended || c->worker->draining)) {
-        conn_goto(c, CONN_LINGER);
+    if (!buf_held(&c->link.in).len && (c->link.eof || c->worker->draining)) {
+        conn_goto(c, CONN_FLUSH);
         return FAULT_NONE;
     }
     if (!buf_held(&c->link.in).len)
@@ -269,7 +270,9 @@ static enum fault conn_HEAD(struct conn *c)
         .stream = &c->stream.stream,
         .sandbox = c->sandbox,
         .host = plain ? NULL : &c->host,
-        .port = c->kind == LISTENER_REDIRECT ? c->original.port : plain ? HTTP_PORT : HTTPS_PORT,
+        .port = c->kind == LISTENER_REDIRECT ? c->original.port
+                : plain                      ? HTTP_PORT
+                                             : HTTPS_PORT,
         .from = c->client,
         .original = c->original,
         .wake = conn_wake,
@@ -312,7 +315,7 @@ static enum fault conn_EXCHANGE(struct conn *c)
 
 static enum fault conn_FLUSH(struct conn *c)
 {
-    link_write(&c->link);
+    metric_add(METRIC_BYTES_CLIENT_OUT, link_write(&c->link));
     if (c->link.mute)
         return FAULT_CLIENT_GONE;
     if (buf_held(&c->link.out).len)
@@ -330,7 +333,7 @@ static enum fault conn_LINGER(struct conn *c)
     h1stream_begin(&c->stream);
     buf_take(&c->link.in, buf_held(&c->link.in).len);
     c->lingered += held;
-    if (c->link.eof || c->link.broken || c->lingered > LINGER_OCTETS)
+    if (c->link.eof || c->lingered > LINGER_OCTETS)
         conn_drop(c, FAULT_NONE);
     return FAULT_AGAIN;
 }
@@ -372,17 +375,17 @@ static void conn_run(struct conn *c)
 {
     size_t moved = 1;
 
-    for (int round = 0; moved && c->state != CONN_GONE; round++) {
-        if (round == ROUNDS) {
-            link_again(&c->link);
-            break;
-        }
+    for (int round = 0; moved && round < ROUNDS && c->state != CONN_GONE; round++) {
         moved = 0;
         if (conn_reads(c)) {
             size_t in = link_read(&c->link);
 
             metric_add(METRIC_BYTES_CLIENT_IN, in);
             moved += in;
+            if (c->link.broken) { /* unlike a clean end: nobody is left who would read an answer */
+                conn_drop(c, c->link.broken);
+                return;
+            }
         }
         uint64_t before = c->progress;
         enum fault why = FAULT_NONE;
@@ -405,6 +408,8 @@ static void conn_run(struct conn *c)
         }
     }
     conn_arm(c);
+    if (moved && c->state != CONN_GONE)
+        link_again(&c->link);
 }
 
 static void conn_event(struct link *l)
@@ -421,17 +426,22 @@ static void conn_late(struct deadline *d)
 {
     struct conn *c = (void *)((uint8_t *)d - offsetof(struct conn, deadline));
     enum fault why = conn_table[c->state].late;
+    bool unread = buf_held(&c->link.out).len > 0;
 
     if (c->state == CONN_EXCHANGE)
-        why = exchange_late(c->exchange);
-    if (why == FAULT_CLIENT_SLOW || c->state == CONN_LINGER) {
+        why = c->exchange->answered && unread ? FAULT_CLIENT_SLOW : exchange_late(c->exchange);
+    if (c->state == CONN_READY && !unread) {
+        conn_goto(c, CONN_FLUSH); /* it only idled: a clean end */
+    } else if (why == FAULT_CLIENT_SLOW) {
         if (c->state == CONN_SHAKE)
             audit_refusal(c, why);
-        metric_fault(why);
+        if (!c->exchange && c->state != CONN_LINGER)
+            metric_fault(why);
         conn_drop(c, why);
         return;
+    } else {
+        conn_answer(c, why);
     }
-    conn_answer(c, why);
     conn_run(c);
 }
 
@@ -446,7 +456,8 @@ static enum fault conn_count(struct conn *c)
     if (most == 0 || now <= most)
         return FAULT_NONE;
     metric_add(METRIC_CONNECTIONS_LIMITED, 1);
-    return now > most + most / 8 + 8 ? FAULT_TOO_MANY_CONNECTIONS : (c->refused = FAULT_TOO_MANY_CONNECTIONS, FAULT_NONE);
+    return now > most + most / 8 + 8 ? FAULT_TOO_MANY_CONNECTIONS
+                                     : (c->refused = FAULT_TOO_MANY_CONNECTIONS, FAULT_NONE);
 }
 
 /* The sandbox is known: its connection begins. */

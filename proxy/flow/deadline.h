@@ -13,7 +13,7 @@
 struct deadline {
     struct ev_loop *loop;
     ev_timer timer;
-    double at;  /* the loop's time; 0: none */
+    int64_t at_ms; /* of the clock that never jumps; 0: none */
     void (*late)(struct deadline *d);
 };
 

@@ -159,17 +159,29 @@ static enum fault interim_continue(struct exchange *x)
     return FAULT_NONE;
 }
 
+/* Read to its end beside its head, and then from its beginning again, where it stands in one run. */
+static enum fault hold_beside_head(struct exchange *x, struct slice *whole)
+{
+    struct stream *client = x->client.stream;
+    enum fault why;
+
+    while ((why = client->ops->body(client, whole)) == FAULT_NONE) {
+        x->progress += whole->len;
+        client->ops->took(client, whole->len);
+    }
+    if (why != FAULT_END)
+        return why;
+    return client->ops->rewind(client) ? client->ops->body(client, whole) : FAULT_SYSTEM;
+}
+
 /* Where the whole body stands; AGAIN until it does. */
 static enum fault hold_body(struct exchange *x, struct slice *whole)
 {
     const struct stream_ops *client = x->client.stream->ops;
     struct slice run = SLICE_NONE;
 
-    if (!x->held.base && x->request.length <= client->keeps(x->client.stream)) {
-        TRY(client->body(x->client.stream, &run));
-        *whole = run;
-        return run.len == x->request.length ? FAULT_NONE : FAULT_AGAIN;
-    }
+    if (!x->held.base && x->request.length <= client->keeps(x->client.stream))
+        return hold_beside_head(x, whole);
     if (!x->held.base) {
         TRY(head_save(&x->request, &x->saved));
         TRY(buf_open(&x->held, x->request.length));
@@ -297,7 +309,8 @@ static enum fault up_end(struct exchange *x)
     struct buf filled = {0};
 
     head_begin(&trailers);
-    TRY(x->up.from->ops->trailers(x->up.from, &trailers));
+    if (!x->up.held) /* a body with a length has none, and to ask twice (a retry) is a fault */
+        TRY(x->up.from->ops->trailers(x->up.from, &trailers));
     x->grants.silent = false;
 
     enum fault why = x->client.host ? grants_fill(&x->grants, &trailers, &filled, x->worker->config->head_octets)
@@ -334,10 +347,11 @@ static enum fault exchange_up(struct exchange *x)
 /* 1xx that help the client are passed on, a few of them; others end here. */
 static enum fault down_interim(struct exchange *x, const struct head *h)
 {
-    if (++x->interim > INTERIM_MAX)
+    if (x->interim == INTERIM_MAX)
         return FAULT_UPSTREAM_PROTOCOL;
     if ((h->status == 100 || h->status == 103) && x->request.minor > 0)
         TRY(x->down.to->ops->write_head(x->down.to, h));
+    x->interim++;
     x->down.from->ops->commit(x->down.from);
     return FAULT_NONE;
 }
@@ -356,7 +370,8 @@ static enum fault down_head(struct exchange *x)
     if (x->upstream_us < 0)
         x->upstream_us = clock_mono_us() - x->sent_us;
     x->upstream_close = h.close;
-    x->close = x->close || x->worker->draining;
+    /* To a 1.0 client a body without a length ends with the connection. */
+    x->close = x->close || x->worker->draining || (x->request.minor == 0 && h.body == BODY_STREAM);
     h.close = x->close;
     head_remove(&h, TRAIT_DETOUR);
     TRY(x->down.to->ops->write_head(x->down.to, &h));

@@ -89,7 +89,8 @@ static bool h1_rewind(struct stream *stream)
 {
     struct h1stream *s = of(stream);
 
-    if (!s->keeping)
+    /* Trailers are kept too; then the head, and what was behind it, may have gone long before. */
+    if (!s->keeping || s->head_len == 0)
         return false;
     s->cursor = s->head_len;
     s->reader = s->behind_head;
@@ -192,9 +193,16 @@ static void h1_wrote(struct stream *stream, size_t n)
 static enum fault h1_stream_end(struct stream *stream, const struct head *trailers)
 {
     struct h1stream *s = of(stream);
+    struct buf *out = &s->link->out;
 
     TRY(link_room(s->link));
-    return h1_write_end(&s->writer, trailers, &s->link->out);
+    enum fault why = h1_write_end(&s->writer, trailers, out);
+
+    if (why != FAULT_FULL)
+        return why;
+    /* Trailers are read once, so FULL would lose them: room is made for the most that they can be. */
+    TRY(buf_grow(out, out->cap + 2 * s->limits->head_octets + H1_CHUNK_ROOM));
+    return h1_write_end(&s->writer, trailers, out);
 }
 
 static const struct stream_ops h1_ops = {

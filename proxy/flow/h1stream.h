@@ -7,7 +7,8 @@
  * h1stream - the one stream of an HTTP/1.1 connection, message after message.
  *
  *   Layer   flow: the h1 codec over a link.
- *   Bounds  a head larger than the link's buffer makes that buffer grow, once, to head_octets.
+ *   Bounds  a head larger than the link's buffer makes that buffer grow, once, to head_octets; trailers that find no room
+ *           in it likewise.
  */
 struct h1stream {
     struct stream stream; /* first */

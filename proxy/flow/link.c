@@ -158,14 +158,13 @@ void link_arm(struct link *l, bool read)
         link_wait(l, 0);
         return;
     }
-    if (read && room && !l->eof) {
+    if (read && room && !l->eof)
         want |= EV_READ;
-        if (l->secure && tlsio_pending(&l->tls))
-            link_again(l);
-    }
     if (buf_held(&l->out).len && !l->mute)
         want |= EV_WRITE;
     link_wait(l, want);
+    if (want & EV_READ && l->secure && tlsio_pending(&l->tls))
+        link_again(l);
 }
 
 void link_arm_shake(struct link *l)

@@ -58,7 +58,8 @@ void link_arm(struct link *l, bool read);
 /* link_shake(l): wait for what the handshake asks. */
 void link_arm_shake(struct link *l);
 
-/* link_again(l): come back in the next turn of the loop without an event of the socket (fairness, octets held by TLS). */
+/* link_again(l): come back in the next turn of the loop without an event of the socket (fairness, octets held by TLS).
+ * Behind link_arm only: a change of what is waited for forgets it. */
 void link_again(struct link *l);
 
 /* link_end(l): close_notify and FIN, as far as they go out; link_close(l): everything freed. Both harmless twice. */

@@ -1,4 +1,5 @@
 #include "route.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -55,7 +56,7 @@ static void route_end(struct member *m, enum fault why)
 static void idle_event(struct upstream *u)
 {
     /* A session ticket after the handshake is no answer: read it and go on waiting. */
-    if (u->link.secure && u->deadline.at != 0 && link_read(&u->link) == 0 && !u->link.eof && !u->link.broken) {
+    if (u->link.secure && u->deadline.at_ms != 0 && link_read(&u->link) == 0 && !u->link.eof && !u->link.broken) {
         link_rest(&u->link);
         link_arm(&u->link, true);
         return;
@@ -122,7 +123,7 @@ static bool still_open(const struct upstream *u)
 
     if (worker_now_ms(u->worker) - u->idle_since_ms < TRUSTED_IDLE_MS)
         return true;
-    return recv(u->link.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+    return recv(u->link.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 enum fault route_take(struct sandbox *s, const struct upstream_target *target, bool fresh,

@@ -41,6 +41,7 @@ struct sandbox {
     int64_t used_ms;
     unsigned changes_told, changes_read; /* announced, and covered by what was read: apart, the record is not to be used */
     unsigned fetch_covers;
+    int64_t doubt_ms; /* since then announcements may have been missed; 0: none. Read again, else it is as a stale one */
     int64_t asked_ms;
     bool fetching;
     bool refused; /* what Redis holds now does not open: nothing is decided on the old record any more */

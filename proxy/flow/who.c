@@ -6,10 +6,11 @@
 #include "verdict.h"
 #include <stdlib.h>
 
-#define NOBODY_MS    1000
-#define ENTRIES_MAX  65536
-#define TELL_MS      1000
-#define IDLE_MS      60000 /* a sandbox without connections is forgotten after this, or cache_stale if that is longer */
+#define NOBODY_MS   1000
+#define ENTRIES_MAX 65536
+#define TELL_MS     1000
+#define IDLE_MS \
+    60000 /* a sandbox without connections is forgotten after this, or cache_stale if that is longer */
 #define SWEEP_S      1.0
 #define RECORD_PARTS (RECORD_SECRETS_MAX + 16)
 
@@ -37,9 +38,10 @@ struct who {
 
 /* --- those who wait ------------------------------------------------------------------------------------------------- */
 
-static void wait_on(struct who_wait *wait, struct who_waits *on)
+static void wait_on(struct who_wait *wait, struct who_waits *on, struct ip from)
 {
     wait->on = on;
+    wait->from = from;
     TAILQ_INSERT_TAIL(on, wait, list);
 }
 
@@ -50,13 +52,14 @@ void who_cancel(struct who_wait *wait)
     wait->on = NULL;
 }
 
+/* The record may have changed while they waited, so each is judged by what it says now. */
 static void waits_tell(struct who_waits *waits, enum fault why, struct sandbox *s)
 {
     struct who_wait *wait;
 
     while ((wait = TAILQ_FIRST(waits))) {
         who_cancel(wait);
-        wait->fn(wait, why, s);
+        wait->fn(wait, why == FAULT_NONE ? verdict_alive(s->record, wait->from, clock_wall_ms()) : why, s);
     }
 }
 
@@ -140,6 +143,12 @@ static enum fault hgetall(struct who *who, const char *id, redis_fn *fn, void *c
 
 static void refresh(struct sandbox *s);
 
+/* Redis holds, or may hold, another record than ours. */
+static bool overtaken(const struct sandbox *s)
+{
+    return s->changes_told != s->changes_read || s->doubt_ms;
+}
+
 static bool usable_stale(const struct sandbox *s, int64_t now_ms)
 {
     const struct config *config = s->worker->config;
@@ -166,10 +175,12 @@ static void refreshed(void *cookie, enum fault why, const redisReply *reply)
         sandbox_forget(who, s);
     } else if (why == FAULT_NONE) {
         s->changes_read = s->fetch_covers;
-        if (s->changes_told != s->changes_read)
+        if (s->asked_ms >= s->doubt_ms)
+            s->doubt_ms = 0;
+        if (overtaken(s))
             refresh(s); /* changed again while we read */
-        else
-            waits_tell(&s->waits, verdict_alive(s->record, s->record->addresses[0], clock_wall_ms()), s);
+        if (!s->fetching)
+            waits_tell(&s->waits, usable_stale(s, s->checked_ms) ? FAULT_NONE : FAULT_STORE_UNAVAILABLE, s);
     } else {
         if (why != FAULT_STORE_UNAVAILABLE) {
             s->refused = true;
@@ -203,17 +214,18 @@ enum fault who_fresh(struct sandbox *s, struct ip from, struct who_wait *wait)
     s->used_ms = now_ms;
     if (s->ended)
         return FAULT_REVOKED;
-    if (s->changes_told == s->changes_read && !s->refused && (!ttl_ms || age_ms < ttl_ms)) {
+    if (!overtaken(s) && !s->refused && (!ttl_ms || age_ms < ttl_ms)) {
         if (ttl_ms && age_ms > ttl_ms / 2)
             refresh(s);
         return verdict_alive(s->record, from, clock_wall_ms());
     }
     refresh(s);
     if (s->fetching) {
-        wait_on(wait, &s->waits);
+        wait_on(wait, &s->waits, from);
         return FAULT_AGAIN;
     }
-    return usable_stale(s, now_ms) ? verdict_alive(s->record, from, clock_wall_ms()) : FAULT_STORE_UNAVAILABLE;
+    return usable_stale(s, now_ms) ? verdict_alive(s->record, from, clock_wall_ms())
+                                   : FAULT_STORE_UNAVAILABLE;
 }
 
 /* --- from an address to a sandbox ------------------------------------------------------------------------------------------ */
@@ -237,7 +249,8 @@ static void entry_settle(struct who_entry *e, enum fault why, struct sandbox *s)
         e->sandbox = sandbox_hold(s);
     } else if (why != FAULT_STORE_UNAVAILABLE) {
         if (why != FAULT_NOT_FOUND && why != FAULT_REVOKED)
-            DIAG(ERROR, "a record in Redis is refused", DIAG_TEXT("sandbox", slice_text(e->id)), DIAG_FAULT(why));
+            DIAG(ERROR, "a record in Redis is refused", DIAG_TEXT("sandbox", slice_text(e->id)),
+                 DIAG_FAULT(why));
         e->nobody_until_ms = worker_now_ms(e->who->worker) + NOBODY_MS;
         why = FAULT_UNKNOWN_SOURCE;
     }
@@ -316,7 +329,8 @@ enum fault who_ask(struct who *who, struct ip from, struct who_wait *wait, struc
     HASH_FIND(hh, who->entries, &from, sizeof from, e);
     if (!e && !(e = entry_new(who, from)))
         return FAULT_NO_MEMORY;
-    if (e->sandbox && e->sandbox->ended) {
+    /* It has ended, or has given the address up: whose that is now must be asked. */
+    if (e->sandbox && (e->sandbox->ended || !record_has_address(e->sandbox->record, from))) {
         sandbox_drop(e->sandbox);
         e->sandbox = NULL;
     }
@@ -330,7 +344,7 @@ enum fault who_ask(struct who *who, struct ip from, struct who_wait *wait, struc
         return FAULT_UNKNOWN_SOURCE;
     if (!e->fetching)
         TRY(entry_fetch(who, e));
-    wait_on(wait, &e->waits);
+    wait_on(wait, &e->waits, from);
     return FAULT_AGAIN;
 }
 
@@ -388,7 +402,7 @@ static void change_message(void *cookie, struct slice payload)
         address_changed(cookie, slice_drop(payload, 3));
 }
 
-/* While the link was away changes may have been missed: nothing that is held counts as checked. */
+/* While the link was away changes may have been missed: nothing that is held counts as checked, nor what is on its way. */
 static void change_state(void *cookie, bool up)
 {
     struct who *who = cookie;
@@ -396,11 +410,13 @@ static void change_state(void *cookie, bool up)
     if (!up)
         return;
     for (struct sandbox *s = who->sandboxes; s; s = s->hh.next) {
-        s->changes_told++;
+        s->doubt_ms = worker_now_ms(who->worker);
         refresh(s);
     }
-    for (struct who_entry *e = who->entries; e; e = e->hh.next)
+    for (struct who_entry *e = who->entries; e; e = e->hh.next) {
         e->nobody_until_ms = 0;
+        e->again |= e->fetching;
+    }
 }
 
 /* --- upkeep -------------------------------------------------------------------------------------------------------------- */
@@ -408,16 +424,21 @@ static void change_state(void *cookie, bool up)
 static void sandboxes_sweep(struct who *who, int64_t now_ms)
 {
     int64_t idle_ms = (int64_t)who->worker->config->cache_stale_ms;
+    int64_t ttl_ms = (int64_t)who->worker->config->cache_ttl_ms;
     struct sandbox *s, *next;
 
-    HASH_ITER(hh, who->sandboxes, s, next)
-    {
+    HASH_ITER (hh, who->sandboxes, s, next) {
         bool expired = s->record->expires_ms && clock_wall_ms() >= s->record->expires_ms;
         bool idle = !s->conns && TAILQ_EMPTY(&s->waits) && !s->fetching &&
                     now_ms - s->used_ms > (idle_ms > IDLE_MS ? idle_ms : IDLE_MS);
 
+        /* Connections that ask nothing more are to end too when their sandbox does, though Redis was away just then. */
+        bool due = overtaken(s) || (s->conns && !s->refused && ttl_ms && now_ms - s->checked_ms >= ttl_ms);
+
         if (expired || idle)
             sandbox_forget(who, s);
+        else if (due)
+            refresh(s);
     }
 }
 
@@ -430,8 +451,7 @@ static void who_sweep(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     sandboxes_sweep(who, now_ms);
-    HASH_ITER(hh, who->entries, e, next)
-    {
+    HASH_ITER (hh, who->entries, e, next) {
         bool stale = !e->sandbox || e->sandbox->ended;
 
         if (stale && !e->fetching && TAILQ_EMPTY(&e->waits) && now_ms >= e->nobody_until_ms &&
@@ -476,8 +496,9 @@ enum fault who_new(struct worker *w, struct who **out)
     who->sweep.data = who;
     ev_timer_start(w->loop, &who->sweep);
 
-    enum fault why = redislink_new(w->loop, &config->redis, config->store_timeout_ms, NULL,
-                                   (struct redislink_events){.state = commands_state, .cookie = who}, &who->commands);
+    enum fault why =
+        redislink_new(w->loop, &config->redis, config->store_timeout_ms, NULL,
+                      (struct redislink_events){.state = commands_state, .cookie = who}, &who->commands);
 
     if (why == FAULT_NONE)
         why = redislink_new(w->loop, &config->redis, config->store_timeout_ms, "osb:changes",
@@ -500,9 +521,9 @@ void who_free(struct who *who)
         redislink_free(who->changes);
     if (who->commands)
         redislink_free(who->commands);
-    HASH_ITER(hh, who->entries, e, next_entry)
-    entry_free(who, e);
-    HASH_ITER(hh, who->sandboxes, s, next)
-    sandbox_forget(who, s);
+    HASH_ITER (hh, who->entries, e, next_entry)
+        entry_free(who, e);
+    HASH_ITER (hh, who->sandboxes, s, next)
+        sandbox_forget(who, s);
     free(who);
 }

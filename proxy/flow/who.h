@@ -18,6 +18,7 @@ struct who_wait {
     who_fn *fn;
     TAILQ_ENTRY(who_wait) list;
     struct who_waits *on; /* NULL: nothing is awaited */
+    struct ip from;       /* who.c's own: for whom it is asked */
 };
 
 /* who_new(w, out): opens the links to Redis. */

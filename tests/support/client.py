@@ -33,8 +33,11 @@ class Client:
     def __init__(self, to, source, sni, context, session=None, seconds=10):
         self.closed, self.octets, self.deadline = None, bytearray(), time.monotonic() + seconds
         self.seconds = seconds
-        self.socket = socket.create_connection(to, seconds, source_address=(source, 0))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self.socket = socket.create_connection(to, seconds, source_address=(source, 0))
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except ConnectionResetError:  # it was over before connect() came back
+            self.socket, self.closed = socket.socket(), "rst"
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if sni is None:
             context.check_hostname = False
