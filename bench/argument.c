@@ -12,11 +12,15 @@ static const struct unit unit_time[] = {
     {SLICE("ms"), 1}, {SLICE("s"), 1000}, {SLICE("m"), 60000}, {SLICE("h"), 3600000}, {SLICE(""), 1000},
 };
 static const struct unit unit_size[] = {
-    {SLICE("KiB"), 1 << 10}, {SLICE("MiB"), 1 << 20}, {SLICE("GiB"), 1 << 30}, {SLICE(""), 1},
+    {SLICE("KiB"), 1 << 10},
+    {SLICE("MiB"), 1 << 20},
+    {SLICE("GiB"), 1 << 30},
+    {SLICE(""), 1},
 };
 static const struct unit unit_none[] = {{SLICE(""), 1}};
 
-static bool number_read(const char *text, const struct unit *units, size_t count, uint64_t most, uint64_t *out)
+static bool number_read(const char *text, const struct unit *units, size_t count, uint64_t most,
+                        uint64_t *out)
 {
     struct slice s = slice_text(text);
     uint64_t number;

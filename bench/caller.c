@@ -20,7 +20,8 @@ static SSL_CTX *caller_trust(const struct loadplan *plan, const char *ca)
                                                      : SSL_SESS_CACHE_OFF);
     if (SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
         (ca ? SSL_CTX_load_verify_locations(tls, ca, NULL) : SSL_CTX_set_default_verify_paths(tls)) != 1) {
-        fprintf(stderr, "osb-bench load: %s: no certificates can be read from it\n", ca ? ca : "system's roots");
+        fprintf(stderr, "osb-bench load: %s: no certificates can be read from it\n",
+                ca ? ca : "system's roots");
         SSL_CTX_free(tls);
         return NULL;
     }
@@ -52,7 +53,8 @@ static const char *caller_token(void *cookie, const char *token)
 
     if (token[0] != '@')
         return token;
-    for (const char *at = c->env, *end = c->env ? c->env + ENV_OCTETS_MAX : NULL; at < end; at += strlen(at) + 1)
+    for (const char *at = c->env, *end = c->env ? c->env + ENV_OCTETS_MAX : NULL; at < end;
+         at += strlen(at) + 1)
         if (strncmp(at, token + 1, len) == 0 && at[len] == '=')
             return at + len + 1;
     return NULL;
@@ -100,7 +102,6 @@ bool callers_open(const struct loadplan *plan, struct callers *out)
 void callers_close(struct callers *c)
 {
     for (size_t i = 0; c->at && i < c->count; i++) {
-        SSL_SESSION_free(c->at[i].session);
         SSL_CTX_free(c->at[i].tls);
         request_close(&c->at[i].request);
         free(c->at[i].env);

@@ -3,7 +3,7 @@
 #include <openssl/ssl.h>
 
 /*
- * caller - one simulated sandbox: a source address, the roots it trusts, its own tokens and TLS session.
+ * caller - one simulated sandbox: a source address, the roots it trusts, its own tokens.
  *
  *   Layer   program (osb-bench).
  *   Why     the proxy tells sandboxes apart by address and gives each a CA, so a load of many sandboxes needs many of these.
@@ -15,7 +15,6 @@ struct caller {
     struct sockaddr_storage from; /* from_len 0: whatever the kernel picks */
     socklen_t from_len;
     SSL_CTX *tls; /* shared by callers with the same roots */
-    SSL_SESSION *session;
     struct request request;
     char *env;
 };

@@ -1,6 +1,15 @@
 #include "framing.h"
 
-enum state { STATE_FIRST, STATE_FIELD, STATE_BODY, STATE_CLOSE, STATE_SIZE, STATE_CHUNK, STATE_CRLF, STATE_TRAILER };
+enum state {
+    STATE_FIRST,
+    STATE_FIELD,
+    STATE_BODY,
+    STATE_CLOSE,
+    STATE_SIZE,
+    STATE_CHUNK,
+    STATE_CRLF,
+    STATE_TRAILER
+};
 
 void framing_start(struct framing *f, bool request)
 {

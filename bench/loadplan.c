@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define ROW(name, kind, member, most, value, help) \
-    {name, ARGUMENT_##kind, offsetof(struct loadplan, member), most, value, help}
+#define ROW(name, kind, member, most, value, help)                                  \
+    {                                                                               \
+        name, ARGUMENT_##kind, offsetof(struct loadplan, member), most, value, help \
+    }
 
 #define DAY_MS     ((uint64_t)86400 * 1000)
 #define OCTETS_MAX ((uint64_t)1 << 40)
@@ -14,7 +16,8 @@ static const struct argument rows[] = {
     ROW("connect", TEXT, connect, 0, "ADDR:PORT", "dial this instead of the URL's host"),
     ROW("ca", LIST, ca, 0, "FILE", "roots to trust: one for all, or one for each --from, in order"),
     ROW("from", LIST, from, 0, "ADDR", "source address, i.e. a sandbox; connections are spread over them"),
-    ROW("env", LIST, env, 0, "FILE", "NAME=value lines for @NAME tokens: one for all, or one for each --from"),
+    ROW("env", LIST, env, 0, "FILE",
+        "NAME=value lines for @NAME tokens: one for all, or one for each --from"),
     ROW("connections", NUMBER, connections, 1000000, "N", "open at the same time (1)"),
     ROW("duration", TIME, duration_ms, DAY_MS, "TIME", "how long to send (10 s, unless --requests is given)"),
     ROW("requests", NUMBER, requests, UINT32_MAX, "N", "how many to send"),
@@ -28,7 +31,8 @@ static const struct argument rows[] = {
     ROW("body-type", TEXT, body_type, 0, "TYPE", "json, text or binary (json)"),
     ROW("chunked", FLAG, chunked, 0, NULL, "send the body in chunks instead of with a length"),
     ROW("token", LIST, token, 0, "TOKEN", "goes into each request; @NAME: that variable of --env"),
-    ROW("token-in", LIST, token_in, 0, "PLACE", "header, body, url or none, for each --token in order (header)"),
+    ROW("token-in", LIST, token_in, 0, "PLACE",
+        "header, body, url or none, for each --token in order (header)"),
     ROW("download", FLAG, download, 0, NULL, "the answers are large: say octets per second"),
     ROW("rate", NUMBER, rate, 1000000, "R",
         "open loop: R requests a second are due at fixed times, and latency counts from then"),
@@ -44,7 +48,8 @@ static const struct argument rows[] = {
 
 static const struct argument_table table = {
     "usage: osb-bench load --url URL [OPTION]...\n\n"
-    "Sends requests over TLS 1.2 or newer, verifies certificates, and counts. Exits 1 on any error: one that is not\n"
+    "Sends requests over TLS 1.2 or newer, verifies certificates, and counts. Exits 1 on any error: one that "
+    "is not\n"
     "2xx, a broken connection, a late answer, a request that was due and not sent.\n",
     rows, sizeof rows / sizeof *rows};
 

@@ -11,7 +11,8 @@ struct body_type {
 };
 
 static const struct body_type body_types[] = {
-    {"json", "application/json", SLICE("{\"model\":\"bench\","), SLICE("\"key\":\""), SLICE("\","), SLICE("\"}")},
+    {"json", "application/json", SLICE("{\"model\":\"bench\","), SLICE("\"key\":\""), SLICE("\","),
+     SLICE("\"}")},
     {"text", "text/plain", SLICE(""), SLICE("key="), SLICE("\n"), SLICE("\n")},
     {"binary", "application/octet-stream", SLICE(""), SLICE("\x01\x02"), SLICE("\xff"), SLICE("\xfe")},
 };
@@ -202,8 +203,8 @@ static const char *body_render(struct draft *d, struct request *out)
     if (!plan->chunked)
         out->last_octets = (size_t)snprintf(last, sizeof last, "%.*s", SLICE_PRINTF(after));
     else if (after.len)
-        out->last_octets = (size_t)snprintf(last, sizeof last, "%zx\r\n%.*s\r\n0\r\n\r\n", after.len,
-                                            SLICE_PRINTF(after));
+        out->last_octets =
+            (size_t)snprintf(last, sizeof last, "%zx\r\n%.*s\r\n0\r\n\r\n", after.len, SLICE_PRINTF(after));
     else
         out->last_octets = (size_t)snprintf(last, sizeof last, "0\r\n\r\n");
     if (out->block_count == 0) { /* one piece, so one record */

@@ -142,9 +142,13 @@ static enum fault worker_begin(const struct row *r, struct worker **out)
 
     memcpy(seat.ticket_root, m->ticket_root, sizeof seat.ticket_root);
     TRY(doors_seat(&g->doors, r->seat, g->workers, &mine, &seat.listener_count));
-    seat.listeners = mine; /* never freed: the worker may borrow it for as long as it lives */
-    TRY(worker_new(&g->config, &seat, out));
+    seat.listeners = mine;
+
+    enum fault why = worker_new(&g->config, &seat, out);
+
+    free(mine);
     sodium_memzero(seat.ticket_root, sizeof seat.ticket_root);
+    TRY(why);
     TRY(privilege_drop(&g->privilege));
     /* Only now, since a change of user clears it (prctl(2)). */
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)

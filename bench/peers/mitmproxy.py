@@ -11,9 +11,13 @@ class Swap:
         loader.add_option("swap_token", str, "", "what the sandbox holds")
         loader.add_option("swap_value", str, "", "what it stands for")
 
+    def server_connect(self, hook):
+        """The origin is dialled by its address; its certificate is still checked for the name the client asked for."""
+        hook.server.sni = hook.client.sni
+
     def request(self, flow):
         token, value = ctx.options.swap_token, ctx.options.swap_value
-        for name, field in flow.request.headers.items(multi=True):
+        for name, field in list(flow.request.headers.items()):
             if token in field:
                 flow.request.headers[name] = field.replace(token, value)
         body = flow.request.raw_content

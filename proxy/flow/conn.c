@@ -360,8 +360,6 @@ static void conn_arm(struct conn *c)
         link_arm_shake(&c->link);
         return;
     }
-    if (c->state == CONN_READY)
-        link_rest(&c->link);
     link_arm(&c->link, c->state != CONN_WHO && c->state != CONN_FLUSH);
 }
 

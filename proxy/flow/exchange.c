@@ -463,10 +463,13 @@ static enum fault exchange_RELAY(struct exchange *x)
     struct link *l = &x->upstream->link;
     size_t in = link_read(l);
     enum fault up = x->up_at == WRITE_DONE ? FAULT_NONE : exchange_up(x);
+
+    metric_add(METRIC_BYTES_UPSTREAM_IN, in);
+    if (up != FAULT_NONE && !waits(up))
+        return up; /* before what was made of it is written: a denied token must not leave */
     size_t out = link_write(l);
     enum fault down = exchange_down(x);
 
-    metric_add(METRIC_BYTES_UPSTREAM_IN, in);
     metric_add(METRIC_BYTES_UPSTREAM_OUT, out);
     x->progress += in + out;
     if (down == FAULT_NONE) { /* answered; a request that is not whole yet has nowhere to go any more */
@@ -478,8 +481,6 @@ static enum fault exchange_RELAY(struct exchange *x)
         x->state = EXCHANGE_DONE;
         return FAULT_NONE;
     }
-    if (up != FAULT_NONE && !waits(up))
-        return up;
     if (!waits(down))
         return exchange_retry(x, down) ? FAULT_NONE : down;
     link_arm(l, true);

@@ -21,7 +21,7 @@ struct who;
 struct worker {
     struct ev_loop *loop;
     const struct config *config;
-    struct worker_seat seat;
+    uint8_t ticket_root[32]; /* the seat's */
     struct h1_limits limits;
     struct keyring *keys;
     SSL_CTX *client_ctx; /* for all upstreams: it holds the roots, and nobody's identity */
@@ -33,6 +33,7 @@ struct worker {
     unsigned conn_count, conn_most; /* this worker's share of max_connections; 0: no limit */
     bool draining;
     uint64_t request_prefix, request_count; /* request ids: unguessable, and cheap */
+    void (*on_store_up)(struct worker *w);  /* Redis answers; called each time that the link comes up */
     void (*on_conn_end)(struct worker *w);  /* a place is free, or the last one has gone */
 };
 

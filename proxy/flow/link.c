@@ -133,12 +133,6 @@ enum fault link_room(struct link *l)
     return l->out.base ? FAULT_NONE : buf_open(&l->out, LINK_OCTETS);
 }
 
-void link_rest(struct link *l)
-{
-    if (!buf_held(&l->in).len)
-        buf_close(&l->in);
-}
-
 static void link_wait(struct link *l, int want)
 {
     if (l->fd < 0 || want == (ev_is_active(&l->io) ? l->io.events & (EV_READ | EV_WRITE) : 0))
@@ -151,6 +145,10 @@ static void link_wait(struct link *l, int want)
 
 void link_arm(struct link *l, bool read)
 {
+    /* The next octets may be minutes away. */
+    if (!buf_held(&l->in).len)
+        buf_close(&l->in);
+
     bool room = !l->in.base || buf_free(&l->in) > 0;
     int want = 0;
 

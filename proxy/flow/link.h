@@ -9,7 +9,7 @@
  *   Layer   flow.
  *   Why     both sides of the house move octets in the same way: read what there is room for, write what is held, and
  *           compute from that what to wait for. A room above never touches a socket.
- *   Bounds  two buffers of LINK_OCTETS, held only while something is in them or is awaited; an idle link has none.
+ *   Bounds  two buffers of LINK_OCTETS, held only while something is in them; a link that waits has none.
  */
 #define LINK_OCTETS 16384 /* the plaintext of one full TLS record */
 
@@ -45,9 +45,6 @@ size_t link_write(struct link *l);
 
 /* link_room(l): ${out}, opened where it is closed; FAULT_NO_MEMORY. */
 enum fault link_room(struct link *l) CHECKED;
-
-/* link_rest(l): nothing is going on: give ${in} back if it is empty. */
-void link_rest(struct link *l);
 
 /*
  * link_arm(l, read): wait for what makes sense: octets to come where ${read} and there is room, room on the socket where

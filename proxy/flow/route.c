@@ -57,7 +57,6 @@ static void idle_event(struct upstream *u)
 {
     /* A session ticket after the handshake is no answer: read it and go on waiting. */
     if (u->link.secure && u->deadline.at_ms != 0 && link_read(&u->link) == 0 && !u->link.eof && !u->link.broken) {
-        link_rest(&u->link);
         link_arm(&u->link, true);
         return;
     }

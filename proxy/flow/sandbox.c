@@ -32,7 +32,7 @@ static enum fault identity_tickets(struct identity *i, const struct worker *w, c
     if (why == FAULT_NONE)
         why = buf_append(&id, pem);
     if (why == FAULT_NONE)
-        why = tlsio_server_tickets(i->server_ctx, slice_of(w->seat.ticket_root, sizeof w->seat.ticket_root),
+        why = tlsio_server_tickets(i->server_ctx, slice_of(w->ticket_root, sizeof w->ticket_root),
                                    buf_held(&id));
     buf_close(&id);
     return why;

@@ -278,7 +278,6 @@ void upstream_rest(struct upstream *u)
     u->user = (struct upstream_user){0};
     u->idle_since_ms = worker_now_ms(u->worker);
     h1stream_begin(&u->stream);
-    link_rest(&u->link);
     link_arm(&u->link, true);
 }
 

@@ -467,8 +467,9 @@ static void commands_state(void *cookie, bool up)
 {
     struct who *who = cookie;
 
-    (void)up;
     metric_set(METRIC_WORKER_READY, who_ready(who) && !who->worker->draining);
+    if (up)
+        who->worker->on_store_up(who->worker);
 }
 
 bool who_ready(const struct who *who)

@@ -25,7 +25,8 @@ struct building {
     struct worker worker; /* first */
     struct door *doors;
     size_t door_count;
-    ev_timer pause, drain_end;
+    ev_timer pause, drain_end, patience;
+    bool opened; /* the doors, for the first time */
     ev_signal term;
 };
 
@@ -58,6 +59,28 @@ static void doors_close(struct building *b)
 {
     for (size_t i = 0; i < b->door_count; i++)
         ev_io_stop(b->worker.loop, &b->doors[i].io);
+}
+
+/*
+ * The first connection waits in the kernel's queue until Redis has answered once: it would be reset otherwise. But not
+ * longer than a command may take: if Redis is away, clients are to hear so.
+ */
+static void doors_open_first(struct worker *w)
+{
+    struct building *b = building_of(w);
+
+    if (b->opened || w->draining)
+        return;
+    b->opened = true;
+    ev_timer_stop(w->loop, &b->patience);
+    doors_open(b);
+}
+
+static void patience_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    doors_open_first(timer->data);
 }
 
 static void pause_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -143,8 +166,8 @@ static void worker_drain(struct ev_loop *loop, ev_signal *signal, int events)
     w->draining = true;
     metric_set(METRIC_WORKER_READY, 0);
     doors_close(b);
-    for (size_t i = 0; i < w->seat.listener_count; i++)
-        close(w->seat.listeners[i].fd);
+    for (size_t i = 0; i < b->door_count; i++)
+        close(b->doors[i].io.fd);
     if (w->config->drain_timeout_ms) {
         ev_timer_set(&b->drain_end, (double)w->config->drain_timeout_ms / 1000, 0);
         ev_timer_start(loop, &b->drain_end);
@@ -197,11 +220,11 @@ static enum fault worker_rooms(struct worker *w)
     return resolver_new(w->loop, config->resolver, config->resolvers, &w->resolver);
 }
 
-static enum fault worker_doors(struct building *b)
+static enum fault worker_doors(struct building *b, const struct worker_seat *seat)
 {
     struct worker *w = &b->worker;
 
-    b->door_count = w->seat.listener_count;
+    b->door_count = seat->listener_count;
     b->doors = calloc(b->door_count + 1, sizeof *b->doors);
     if (!b->doors)
         return FAULT_NO_MEMORY;
@@ -209,12 +232,14 @@ static enum fault worker_doors(struct building *b)
         struct door *d = &b->doors[i];
 
         d->worker = w;
-        d->kind = w->seat.listeners[i].kind;
-        ev_io_init(&d->io, door_event, w->seat.listeners[i].fd, EV_READ);
+        d->kind = seat->listeners[i].kind;
+        ev_io_init(&d->io, door_event, seat->listeners[i].fd, EV_READ);
         d->io.data = d;
     }
     ev_init(&b->pause, pause_over);
     ev_init(&b->drain_end, drain_late);
+    ev_timer_init(&b->patience, patience_over, (double)w->config->store_timeout_ms / 1000, 0);
+    b->patience.data = w;
     ev_signal_init(&b->term, worker_drain, SIGTERM);
     b->pause.data = b->term.data = b;
     return FAULT_NONE;
@@ -233,10 +258,11 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     buf_standard(LINK_OCTETS, BUFFERS_KEPT);
     tlsio_library_open();
     w->config = config;
-    w->seat = *seat;
+    memcpy(w->ticket_root, seat->ticket_root, sizeof w->ticket_root);
     w->limits = (struct h1_limits){config->head_octets, config->head_fields};
     w->conn_most = (unsigned)((config->max_connections + config->workers - 1) / config->workers);
     w->on_conn_end = conn_ended;
+    w->on_store_up = doors_open_first;
     TAILQ_INIT(&w->conns);
     randombytes_buf(&w->request_prefix, sizeof w->request_prefix);
     w->loop = ev_loop_new(EVFLAG_AUTO);
@@ -244,7 +270,7 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
         return FAULT_SYSTEM;
     grave_open(&w->grave, w->loop);
     TRY(worker_rooms(w));
-    TRY(worker_doors(b));
+    TRY(worker_doors(b, seat));
     *out = w;
     return FAULT_NONE;
 }
@@ -266,6 +292,7 @@ static void worker_close(struct building *b)
     exchange_spare_free();
     ev_signal_stop(w->loop, &b->term);
     ev_timer_stop(w->loop, &b->pause);
+    ev_timer_stop(w->loop, &b->patience);
     ev_timer_stop(w->loop, &b->drain_end);
     ev_loop_destroy(w->loop);
     free(b->doors);
@@ -282,7 +309,7 @@ int worker_run(struct worker *w)
     }
     signal(SIGPIPE, SIG_IGN);
     ev_signal_start(w->loop, &b->term);
-    doors_open(b);
+    ev_timer_start(w->loop, &b->patience);
     ev_run(w->loop, 0);
     worker_close(b);
     return 0;

@@ -18,7 +18,7 @@ struct listener {
 /* What the master gives a worker at its birth. */
 struct worker_seat {
     unsigned row; /* of the shared pages, below WORKER_ROWS */
-    const struct listener *listeners;
+    const struct listener *listeners; /* borrowed for worker_new; their descriptors are the worker's from then on */
     size_t listener_count;
     uint8_t ticket_root[32]; /* of this boot: workers of one master take each other's tickets */
 };

@@ -57,9 +57,11 @@ def chunked_body(house, token, before):
     text = b"p" * before + token(house) + b" b"
     head = request("POST", "/b", "api.test", b"Content-Type: text/plain", b"Transfer-Encoding: chunked")
     seen, tokens = len(house.origin.requests), at_origin(house, token(house))
-    with house.client(house.a, "api.test") as client:
+    with house.client(house.a, "api.test", seconds=5) as client:
         answer = client.ask(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(text), text))
         see(answer is None or answer.status == 403, f"status {answer and answer.status}")
+        client.rest()
+        see(client.closed != "timeout", "the connection stayed open behind its last answer")
     see_equal(len(house.origin.requests), seen, "the number of whole requests at the origin")
     see_equal(at_origin(house, token(house)), tokens, "how often the origin has seen the token")
 

@@ -45,8 +45,11 @@ class StoreHouse(Rehouse):
     def readyz(self):
         return int(self.fetch_admin("/readyz").split(b" ")[1])
 
+    def subscribers(self):
+        return len(self.redis("CLIENT", "LIST", "TYPE", "pubsub").splitlines())
+
     def reads(self, message):
-        """Publish a change; both workers have asked again when Redis has seen it (they subscribe)."""
+        """Publish a change, as osbctl does after a write."""
         see(self.redis("PUBLISH", "osb:changes", message) >= 1, "nobody is subscribed")
 
 
@@ -123,10 +126,7 @@ def load_through(house):
             have = len(done)
             await_until(lambda: len(done) > have + 20 or failures, "the load goes on")
             house.redis_back()
-            have = len(house.redis("CLIENT", "LIST", "TYPE", "pubsub").splitlines())
-            await_until(
-                lambda: len(house.redis("CLIENT", "LIST", "TYPE", "pubsub").splitlines()) == 2, "both workers are back", 6
-            )
+            await_until(lambda: house.subscribers() == 2, "both workers are back", 6)
             have = len(done)
             await_until(lambda: len(done) > have + 20 or failures, "the load goes on")
     finally:
@@ -157,7 +157,7 @@ def stale(house):
             house.turned_away(house.a)
             house.turned_away(house.a)
             see_equal(house.origin.counts(), before, "what the origin saw")
-            see_equal(house.readyz(), 503, "/readyz")
+            await_until(lambda: house.readyz() == 503, "/readyz is 503", 3)
         finally:
             house.redis_back()
         house.await_served(house.a)

@@ -6,10 +6,10 @@ import threading
 
 
 class Nameserver:
-    """addresses: name to list of texts, v4 and v6 mixed; a name that is absent does not exist."""
+    """addresses: name to list of texts, v4 and v6 mixed; a name that is absent does not exist; silent: never answered."""
 
     def __init__(self):
-        self.addresses, self.questions = {}, []
+        self.addresses, self.questions, self.silent = {}, [], set()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -19,7 +19,9 @@ class Nameserver:
         while True:
             try:
                 query, peer = self.socket.recvfrom(4096)
-                self.socket.sendto(self.answer(query), peer)
+                answer = self.answer(query)
+                if self.questions[-1] not in self.silent:
+                    self.socket.sendto(answer, peer)
             except OSError:
                 return
 
