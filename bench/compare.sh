@@ -236,8 +236,9 @@ begin() { # SUBJECT WORKLOAD: start it afresh -> pid port ca; fails with ${why}
     await 20 listens "$port" || { why="does not start"; keep_logs; return 1; }
     await 5 answers || { why="gives no answer: $(answers 2>&1 | tail -n 1)"; keep_logs; return 1; }
 }
-keep_logs() { # of one that failed
+keep_logs() { # of one that failed: beside the results, and its last line in ${why}
     end
+    [ "$subject" = direct ] && return
     mkdir -p "$out/logs/$subject" && cp "$dir"/*.log "$out/logs/$subject/" 2>/dev/null
     why+="; the last of its log: $(tail -qn 1 "$dir"/{out,err,error,cache}.log 2>/dev/null | grep . | tail -n 1 | cut -c 1-160)"
 }
@@ -329,6 +330,7 @@ run_idle() { # N: what one idle connection keeps of the subject's memory
     else
         failed="no $n idle connections: $(tail -n 1 "$work/idle.log")"
     fi
+    kill -0 "$loader" 2>/dev/null || failed+=" (it has ended)"
     end_tree "$loader"
     unset 'started[-1]'
     [ -z "$failed" ] || { why=$failed; return 1; }
@@ -363,7 +365,7 @@ measure() { # WORKLOAD SUBJECT ROUND
     if ! begin "$subject" "$workload"; then
         failed=$why
     else
-        "run_$workload" "$subject" || failed=$why
+        "run_$workload" "$subject" || { keep_logs; failed=$why; }
         end
     fi
     [ -z "$failed" ] && figure=$(python3 bench/table.py --figure "$result" 2>&1)

@@ -20,9 +20,9 @@ class Swap:
         for name, field in list(flow.request.headers.items()):
             if token in field:
                 flow.request.headers[name] = field.replace(token, value)
-        body = flow.request.raw_content
+        body = flow.request.content
         if body and token.encode() in body:
-            flow.request.raw_content = body.replace(token.encode(), value.encode())
+            flow.request.content = body.replace(token.encode(), value.encode())
 
 
 addons = [Swap()]
