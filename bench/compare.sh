@@ -283,9 +283,20 @@ json() { # NAME NUMBER...: a result of our own
     echo "$text}" >"$result"
 }
 url=https://api.bench.test
-run_W1() {
+values_seen() { # how many values have reached the origin
+    curl -sf -m 5 --cacert "$pki/ca.pem" --connect-to "::127.0.0.1:$origin_port" "$url/stats" |
+        sed -n 's/.*"value_seen": *\([0-9]*\).*/\1/p'
+}
+run_W1() { # a subject that swaps must have swapped two tokens in each request
+    local before requests
+    before=$(values_seen)
     load --url $url/v1/messages --method POST --fields 5 --body 300 --token "$token" --token-in header \
-        --token "$token" --token-in body --connections 64 --warmup ${warmup}s --duration "${seconds}s"
+        --token "$token" --token-in body --connections 64 --warmup ${warmup}s --duration "${seconds}s" || return 1
+    [[ $1 == osb || $1 == mitmproxy ]] || return 0
+    requests=$(sed -n 's/^ *"requests": *\([0-9]*\).*/\1/p' "$result" | head -n 1)
+    [ $(($(values_seen) - before)) -ge $((2 * requests)) ] && return 0
+    why="of $requests requests with two tokens each, $(($(values_seen) - before)) values arrived"
+    return 1
 }
 run_W2() {
     load --url $url/ --keepalive off --token "$token" --connections 16 --warmup ${warmup}s --duration "${seconds}s"
@@ -334,7 +345,7 @@ run_idle() { # N: what one idle connection keeps of the subject's memory
     end_tree "$loader"
     unset 'started[-1]'
     [ -z "$failed" ] || { why=$failed; return 1; }
-    json connections "$n" pss_kib_before "$before" pss_kib_after "$after" \
+    json connections "$n" pss_kib $((after - before)) pss_kib_before "$before" pss_kib_after "$after" \
         kib_per_connection "$(awk "BEGIN { printf \"%.2f\", ($after - $before) / $n }")"
 }
 run_W4a() { run_idle $idle_few; }
@@ -357,7 +368,6 @@ note() { # SUBJECT TEXT: once each
     printf '%s: %s\n' "$1" "$2" | tee -a "$out/notes.txt"
 }
 
-values_seen() { curl -sf -m 5 --cacert "$pki/ca.pem" --connect-to "::127.0.0.1:$origin_port" https://api.bench.test/stats; }
 measure() { # WORKLOAD SUBJECT ROUND
     local workload=$1 subject=$2 label=$1:$2 result=$out/$1.$2.$3.json failed='' figure=''
     takes_part "$workload" "$subject" || { [ -z "$why" ] || note "$subject" "$why"; return; }
@@ -447,6 +457,6 @@ echo
 python3 bench/table.py "$out" | tee "$out/table.txt"
 [ "${PIPESTATUS[0]}" = 0 ] || bad=1
 [ -z "$micro" ] || run_micro
-osb-bench report --out "$out/report.html" "$out"/*.json || bad=1
+osb-bench report --out "$out/report.html" --title "osb-proxy and its peers" --note "$(cat "$out/machine.txt")" "$out"/W*.json || bad=1
 echo "results: ${out#"$here"/}"
 exit $bad

@@ -290,9 +290,7 @@ static void load_signal(struct ev_loop *loop, ev_signal *w, int events)
 /* --- beginning and end ----------------------------------------------------------------------------------------------- */
 static bool load_ticks_open(struct load *l)
 {
-    long every_ns = (long)(1000000000 / l->plan.rate);
-    struct itimerspec every = {
-        .it_interval = {.tv_sec = every_ns / 1000000000, .tv_nsec = every_ns % 1000000000}};
+    struct itimerspec every = {.it_value = {.tv_nsec = 0}};
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
     every.it_value = every.it_interval;
@@ -368,8 +366,10 @@ static bool load_open(struct load *l)
 
 static void load_close(struct load *l)
 {
-    for (uint64_t i = 0; l->conns && i < l->plan.connections; i++)
+    for (uint64_t i = 0; l->conns && i < l->plan.connections; i++) {
         conn_close(&l->conns[i]);
+        conn_forget(&l->conns[i]);
+    }
     if (l->loop)
         ev_loop_destroy(l->loop);
     callers_close(&l->callers);
@@ -437,12 +437,17 @@ int load_main(int argc, char **argv)
         load_snapshot(&load);
     if (!pids_check(&load))
         return 2;
-    if (!load_open(&load) || !load_watchers(&load)) {
+    if (!load_open(&load)) {
         load_close(&load);
         return 2;
     }
     load_snapshot(&load);
     load.begun_us = load.counted_us;
+    if (!load_watchers(&load)) {
+        fputs("osb-bench load: there is no timer\n", stderr);
+        load_close(&load);
+        return 1;
+    }
     ev_run(load.loop, 0);
     if (load.plan.progress)
         fputs("\r\033[K", stderr);

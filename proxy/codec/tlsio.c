@@ -306,6 +306,12 @@ enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n)
     return FAULT_NONE;
 }
 
+void tlsio_rest(struct tlsio *t)
+{
+    if (t->ssl && t->shaken && !t->failed)
+        SSL_free_buffers(t->ssl);
+}
+
 void tlsio_end(struct tlsio *t)
 {
     if (!t->ssl || !t->shaken || t->notified || !call_begin(t))

@@ -10,7 +10,8 @@
  *   Layer   codec: it calls two functions to move ciphertext and knows no socket.
  *   Why     the same code runs over a socket, over two ends in memory in a test, and in a fuzzer; and OpenSSL reads
  *           straight into its own record buffer, without a copy of ours.
- *   Bounds  OpenSSL's buffers only, given back while idle (SSL_MODE_RELEASE_BUFFERS).
+ *   Bounds  OpenSSL's buffers only, given back by tlsio_rest. (SSL_MODE_RELEASE_BUFFERS would free, wipe and take them
+ *           again for every message: a seventh of a small request's cost.)
  *   Source  RFC 8446, RFC 5246; TLS 1.2 or newer, AEAD suites with forward secrecy only.
  */
 
@@ -60,7 +61,7 @@ struct tlsio {
 
 /*
  * tlsio_server_ctx(out) / tlsio_client_ctx(ca_file, out): contexts with this house's settings: no renegotiation, no
- *   compression, no early data, cleansed plaintext, released buffers, read-ahead, partial writes, security level 2;
+ *   compression, no early data, cleansed plaintext, read-ahead, partial writes, security level 2;
  *   server: one ticket a handshake, no session cache, ALPN http/1.1 only (another protocol alone: alert 120);
  *   client: certificates verified (X509_V_FLAG_X509_STRICT, no partial wildcards, depth 8), roots from ${ca_file} or, where NULL, the
  *   system's. The configuration file of OpenSSL and SSLKEYLOGFILE are never read.
@@ -107,6 +108,9 @@ enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n) CHECKED;
  *   Fails   FAULT_AGAIN  the wire takes no more: call again with the same octets, or more behind them. FAULT_CLIENT_GONE.
  */
 enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n) CHECKED;
+
+/* tlsio_rest(t): nothing has happened for a while: give OpenSSL's two buffers (33 KiB) back. No-op while octets are in them. */
+void tlsio_rest(struct tlsio *t);
 
 /* tlsio_end(t): send close_notify, once, as far as the wire takes it; wants_out: call again to send the rest. */
 void tlsio_end(struct tlsio *t);

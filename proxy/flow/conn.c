@@ -513,7 +513,7 @@ void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kin
     c->kind = kind;
     c->client = from;
     c->wait.fn = conn_waited;
-    link_open(&c->link, w->loop, fd, conn_event);
+    link_open(&c->link, w->loop, &w->links, fd, conn_event);
     deadline_open(&c->deadline, w->loop, conn_late);
     deadline_in(&c->deadline, conn_deadline_ms(c, CONN_WHO));
     TAILQ_INSERT_TAIL(&w->conns, c, list);

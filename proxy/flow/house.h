@@ -4,6 +4,7 @@
 #include "config.h"
 #include "grave.h"
 #include "h1.h"
+#include "link.h"
 #include "resolve.h"
 #include "seal.h"
 #include "worker.h"
@@ -30,6 +31,7 @@ struct worker {
     struct who *who;
     struct grave grave;
     TAILQ_HEAD(conn_list, conn) conns;
+    struct links links;
     unsigned conn_count, conn_most; /* this worker's share of max_connections; 0: no limit */
     bool draining;
     uint64_t request_prefix, request_count; /* request ids: unguessable, and cheap */

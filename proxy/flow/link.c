@@ -37,16 +37,19 @@ static void link_event(struct ev_loop *loop, ev_io *io, int events)
     struct link *l = io->data;
 
     (void)loop;
+    l->busy = true;
     if (events & EV_READ)
         l->drained = false;
     l->on_event(l);
 }
 
-void link_open(struct link *l, struct ev_loop *loop, int fd, void (*on_event)(struct link *l))
+void link_open(struct link *l, struct ev_loop *loop, struct links *links, int fd,
+               void (*on_event)(struct link *l))
 {
     int on = 1;
 
-    *l = (struct link){.loop = loop, .fd = fd, .broken = FAULT_NONE, .on_event = on_event};
+    *l = (struct link){.loop = loop, .links = links, .fd = fd, .busy = true, .on_event = on_event};
+    TAILQ_INSERT_TAIL(links, l, list);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ev_io_init(&l->io, link_event, fd, EV_READ);
     l->io.data = l;
@@ -114,7 +117,8 @@ size_t link_write(struct link *l)
 
     while (l->fd >= 0 && !l->mute && buf_held(&l->out).len) {
         size_t n = 0;
-        enum fault why = l->secure ? tlsio_write(&l->tls, buf_held(&l->out), &n) : plain_write(l, buf_held(&l->out), &n);
+        enum fault why =
+            l->secure ? tlsio_write(&l->tls, buf_held(&l->out), &n) : plain_write(l, buf_held(&l->out), &n);
 
         buf_take(&l->out, n);
         all += n;
@@ -175,6 +179,17 @@ void link_again(struct link *l)
     ev_feed_event(l->loop, &l->io, EV_READ);
 }
 
+void links_sweep(struct links *links)
+{
+    struct link *l;
+
+    TAILQ_FOREACH (l, links, list) {
+        if (!l->busy && l->secure)
+            tlsio_rest(&l->tls);
+        l->busy = false;
+    }
+}
+
 void link_end(struct link *l)
 {
     if (l->fd < 0 || l->mute)
@@ -188,6 +203,7 @@ void link_close(struct link *l)
 {
     if (l->fd < 0)
         return;
+    TAILQ_REMOVE(l->links, l, list);
     ev_io_stop(l->loop, &l->io);
     ev_clear_pending(l->loop, &l->io);
     if (l->secure)

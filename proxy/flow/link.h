@@ -2,6 +2,7 @@
 #include "buf.h"
 #include "tlsio.h"
 #include <ev.h>
+#include <sys/queue.h>
 
 /*
  * link - one socket with its TLS and its two buffers, on the loop.
@@ -13,13 +14,18 @@
  */
 #define LINK_OCTETS 16384 /* the plaintext of one full TLS record */
 
+TAILQ_HEAD(links, link); /* all of a worker's */
+
 struct link {
     struct ev_loop *loop;
+    struct links *links;
+    TAILQ_ENTRY(link) list;
     ev_io io;
-    int fd; /* -1: closed */
-    bool secure;  /* octets go through tls */
-    bool drained; /* the socket gave less than was asked for: nothing is left until the next event */
-    bool eof;     /* the peer ended, cleanly, behind what is held in ${in} */
+    int fd;            /* -1: closed */
+    bool secure;       /* octets go through tls */
+    bool busy;         /* something happened since the last sweep */
+    bool drained;      /* the socket gave less than was asked for: nothing is left until the next event */
+    bool eof;          /* the peer ended, cleanly, behind what is held in ${in} */
     enum fault broken; /* NONE while it can be read */
     bool mute;         /* it can't be written any more; what is still to be read may explain why */
     struct tlsio tls;
@@ -27,8 +33,13 @@ struct link {
     void (*on_event)(struct link *l);
 };
 
-/* link_open(l, loop, fd, on_event): take ${fd} over; not yet secure, waits for nothing until armed. */
-void link_open(struct link *l, struct ev_loop *loop, int fd, void (*on_event)(struct link *l));
+/* link_open(l, loop, links, fd, on_event): take ${fd} over; not yet secure, waits for nothing until armed. */
+void link_open(struct link *l, struct ev_loop *loop, struct links *links, int fd,
+               void (*on_event)(struct link *l));
+
+/* links_sweep(links): links on which nothing happened since the last sweep give TLS' own buffers back. To be called about
+ * once a second: soon enough for memory, and never for a connection at work. */
+void links_sweep(struct links *links);
 
 /* link_wire(l): the transport for tlsio_server and tlsio_client; then set secure. */
 struct wire link_wire(struct link *l);

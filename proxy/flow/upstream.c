@@ -158,7 +158,7 @@ static enum fault upstream_dial(struct upstream *u)
 
         if (fd < 0)
             return FAULT_OVERLOADED;
-        link_open(&u->link, u->worker->loop, fd, upstream_event);
+        link_open(&u->link, u->worker->loop, &u->worker->links, fd, upstream_event);
         if (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS) {
             if (u->state != UPSTREAM_DIAL)
                 upstream_goto(u, UPSTREAM_DIAL);
@@ -206,7 +206,8 @@ static void upstream_late(struct deadline *d)
         u->on_idle_event(u);
     else
         upstream_fail(u, FAULT_UPSTREAM_TIMEOUT,
-                      u->state == UPSTREAM_SHAKE ? "the TLS handshake took too long" : "connecting took too long");
+                      u->state == UPSTREAM_SHAKE ? "the TLS handshake took too long"
+                                                 : "connecting took too long");
 }
 
 /* An operator's connect_to, the original destination, or the resolver: where the addresses come from. */

@@ -12,6 +12,7 @@
 #define ACCEPTS_A_TURN 64
 #define ACCEPT_PAUSE_S 0.1 /* after a failure that only time can mend: no descriptors, no memory */
 #define BUFFERS_KEPT   1024
+#define SWEEP_S        1.0
 #define ARENA_OCTETS   ((size_t)64 * 1024 * 1024)
 
 struct door {
@@ -25,7 +26,7 @@ struct building {
     struct worker worker; /* first */
     struct door *doors;
     size_t door_count;
-    ev_timer pause, drain_end, patience;
+    ev_timer pause, drain_end, patience, sweep;
     bool opened; /* the doors, for the first time */
     ev_signal term;
 };
@@ -74,6 +75,15 @@ static void doors_open_first(struct worker *w)
     b->opened = true;
     ev_timer_stop(w->loop, &b->patience);
     doors_open(b);
+}
+
+static void sweep_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct worker *w = timer->data;
+
+    (void)loop;
+    (void)events;
+    links_sweep(&w->links);
 }
 
 static void patience_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -199,7 +209,8 @@ static enum fault worker_roots(struct worker *w)
     enum fault why = tlsio_client_ctx(file, &w->client_ctx);
 
     if (why != FAULT_NONE) {
-        DIAG(ERROR, "the upstream roots can't be loaded", DIAG_TEXT("file", slice_text(file ? file : "the system's")));
+        DIAG(ERROR, "the upstream roots can't be loaded",
+             DIAG_TEXT("file", slice_text(file ? file : "the system's")));
         return why;
     }
     tlsio_on_session(w->client_ctx, route_session_keep);
@@ -239,7 +250,8 @@ static enum fault worker_doors(struct building *b, const struct worker_seat *sea
     ev_init(&b->pause, pause_over);
     ev_init(&b->drain_end, drain_late);
     ev_timer_init(&b->patience, patience_over, (double)w->config->store_timeout_ms / 1000, 0);
-    b->patience.data = w;
+    ev_timer_init(&b->sweep, sweep_due, SWEEP_S, SWEEP_S);
+    b->patience.data = b->sweep.data = w;
     ev_signal_init(&b->term, worker_drain, SIGTERM);
     b->pause.data = b->term.data = b;
     return FAULT_NONE;
@@ -264,6 +276,7 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     w->on_conn_end = conn_ended;
     w->on_store_up = doors_open_first;
     TAILQ_INIT(&w->conns);
+    TAILQ_INIT(&w->links);
     randombytes_buf(&w->request_prefix, sizeof w->request_prefix);
     w->loop = ev_loop_new(EVFLAG_AUTO);
     if (!w->loop)
@@ -293,6 +306,7 @@ static void worker_close(struct building *b)
     ev_signal_stop(w->loop, &b->term);
     ev_timer_stop(w->loop, &b->pause);
     ev_timer_stop(w->loop, &b->patience);
+    ev_timer_stop(w->loop, &b->sweep);
     ev_timer_stop(w->loop, &b->drain_end);
     ev_loop_destroy(w->loop);
     free(b->doors);
@@ -310,6 +324,7 @@ int worker_run(struct worker *w)
     signal(SIGPIPE, SIG_IGN);
     ev_signal_start(w->loop, &b->term);
     ev_timer_start(w->loop, &b->patience);
+    ev_timer_start(w->loop, &b->sweep);
     ev_run(w->loop, 0);
     worker_close(b);
     return 0;

@@ -184,13 +184,15 @@ def reload(house):
 @bench.case(
     "HUP with a bad file changes nothing, and the log says which line",
     [
-        ("a bad value", "workers = many", "workers", "workers = 2"),
-        ("an unknown key", "colour = red", "colour", None),
-        ("a key file that is gone", "key_file = /nonexistent/key", "key_file", "key_file = {}"),
-        ("a listener that is taken", "direct_listen = 127.0.0.1:{}", "direct_listen", None),
+        ("a bad value", "workers = many", "workers"),
+        ("an unknown key", "colour = red", "colour"),
+        ("a key file that is gone", "key_file = /nonexistent/key", "key_file"),
+        ("a listener that is taken", "direct_listen = 127.0.0.1:{}", "direct_listen"),
     ],
 )
-def reload_bad(house, line, key, good):
+def reload_bad(house, line, key):
+    house.open_gates()
+    house.await_workers()
     before = house.workers_now()
     with open(house.config_file) as text:
         kept = text.read()
@@ -299,6 +301,7 @@ def delete(house):
     see(house.turned_away(doomed), "a new connection was served")
     see_equal(other.ask(GET).status, 200, "the neighbour's status")
     other.end()
+    house.open_gates()
     house.origin.drop_all()
     await_until(lambda: house.metric("osb_connections_active") == 0, "nothing is counted any more")
 

@@ -218,7 +218,9 @@ def refused(house, word, octets, status, code):
         ("a dot at the end", request("GET", "/x?y", "api.test.")),
         ("absolute", request("GET", "http://api.test/x?y", "api.test")),
         ("absolute with the port", request("GET", "http://api.test:80/x?y", "api.test:80")),
-        ("absolute, upper case", request("GET", "HTTP://API.TEST/x?y", "api.test")),
+        ("absolute, its scheme in upper case", request("GET", "HTTP://api.test/x?y", "api.test")),
+        ("absolute, its host in upper case", request("GET", "http://API.TEST/x?y", "api.test")),
+        ("absolute, the port in one only", request("GET", "http://api.test/x?y", "api.test:80")),
         ("HTTP/1.0 with Host", b"GET /x?y HTTP/1.0\r\nHost: api.test\r\n\r\n"),
     ],
 )
