@@ -26,7 +26,7 @@ struct load {
     size_t opening, busy;
 
     uint64_t issued, finished; /* requests begun, and answered or failed */
-    uint64_t due;              /* open loop: how many should have begun */
+    uint64_t due, every_ns;    /* open loop: how many should have begun; one each ... */
     size_t held, given_up;     /* --idle */
     int64_t begun_us, counted_us, stopped_us, said_us;
     bool stopping, ready_said;
@@ -57,7 +57,7 @@ static bool load_may_issue(const struct load *l)
 static void load_issue(struct load *l, struct conn *c)
 {
     if (l->plan.rate)
-        c->due_us = l->begun_us + (int64_t)((l->issued + 1) * 1000000 / l->plan.rate);
+        c->due_us = l->begun_us + (int64_t)((l->issued + 1) * l->every_ns / 1000);
     else
         c->due_us = clock_mono_us();
     l->issued++;
@@ -269,7 +269,7 @@ static void load_stop(struct load *l)
     l->stopped_us = clock_mono_us();
     for (; l->due > l->issued; l->issued++)
         tally_trouble(&l->tally, TROUBLE_UNSENT, NULL);
-    if (l->busy == 0)
+    if (l->busy == 0 || l->plan.download) /* what is under way counts as octets, and may have hours to go */
         ev_break(l->loop, EVBREAK_ALL);
 }
 
@@ -293,6 +293,9 @@ static bool load_ticks_open(struct load *l)
     struct itimerspec every = {.it_value = {.tv_nsec = 0}};
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
+    l->every_ns = 1000000000 / l->plan.rate;
+    every.it_interval.tv_sec = (time_t)(l->every_ns / 1000000000);
+    every.it_interval.tv_nsec = (long)(l->every_ns % 1000000000);
     every.it_value = every.it_interval;
     if (fd < 0 || timerfd_settime(fd, 0, &every, NULL) != 0)
         return false;
@@ -405,8 +408,10 @@ static void load_result(struct load *l, struct result *r)
         if (w->use.gone)
             tally_trouble(&l->tally, TROUBLE_WATCHED, l->plan.pid.at[i]);
     }
+    if (l->tally.requests == 0 && l->tally.octets_in == 0 && tally_errors(&l->tally) == 0)
+        tally_trouble(&l->tally, TROUBLE_NOTHING, NULL);
     for (uint64_t i = 0; i < l->plan.connections; i++) /* the grace is over for these */
-        if (l->conns[i].due_us)
+        if (l->conns[i].due_us && !l->plan.download)
             tally_trouble(&l->tally, TROUBLE_TIMEOUT, NULL);
 }
 

@@ -1,7 +1,10 @@
 #include "visit.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum visit_state { VISIT_SHAKING, VISIT_READING, VISIT_WRITING, VISIT_PAUSING };
@@ -341,6 +344,7 @@ static void visit_paused(struct ev_loop *loop, ev_timer *timer, int events)
 bool visit_open(struct hall *hall, int fd)
 {
     size_t tail = hall->expect.len ? 2 * (hall->expect.len - 1) : 0;
+    int on = 1;
     struct visit *v = calloc(1, sizeof *v + 2 * tail);
 
     if (v)
@@ -355,6 +359,7 @@ bool visit_open(struct hall *hall, int fd)
     v->hall = hall;
     v->head.tail = v->tails;
     v->body.tail = v->tails + tail;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ev_io_init(&v->io, visit_event, fd, EV_READ);
     ev_timer_init(&v->pause, visit_paused, 0, 0);
     v->io.data = v->pause.data = v;

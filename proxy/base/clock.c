@@ -28,6 +28,26 @@ int64_t clock_wall_ms(void)
     return read_ms(CLOCK_REALTIME);
 }
 
+static struct {
+    int64_t mono_ms, wall_ms;
+} turn;
+
+void clock_turn(void)
+{
+    turn.mono_ms = clock_mono_ms();
+    turn.wall_ms = clock_wall_ms();
+}
+
+int64_t clock_turn_mono_ms(void)
+{
+    return turn.mono_ms;
+}
+
+int64_t clock_turn_wall_ms(void)
+{
+    return turn.wall_ms;
+}
+
 void clock_rfc3339(int64_t wall_ms, char *out)
 {
     time_t seconds = (time_t)(wall_ms / 1000);

@@ -276,11 +276,16 @@ enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n)
         if (result != 1) {
             enum fault fault = call_sort(t, result);
 
-            ERR_clear_error();
+            if (fault != FAULT_AGAIN)
+                ERR_clear_error();
             return fault;
         }
         *n += got;
         t->chatter = 0;
+        if (t->wire.dry && SSL_has_pending(t->ssl) == 0 && t->wire.dry(t->wire.cookie)) {
+            t->wants_in = true;
+            return FAULT_AGAIN;
+        }
     }
     t->more = SSL_has_pending(t->ssl) == 1;
     return FAULT_NONE;
@@ -296,10 +301,10 @@ enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n)
         int result = SSL_write_ex(t->ssl, from.at + *n, from.len - *n, &put);
 
         if (result != 1) {
-            enum fault fault = call_sort(t, result);
-
+            if (call_sort(t, result) == FAULT_AGAIN)
+                return FAULT_AGAIN;
             ERR_clear_error();
-            return fault == FAULT_AGAIN ? FAULT_AGAIN : FAULT_CLIENT_GONE;
+            return FAULT_CLIENT_GONE;
         }
         *n += put;
     }

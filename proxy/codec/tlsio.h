@@ -19,6 +19,7 @@
 struct wire {
     long (*read)(void *cookie, uint8_t *into, size_t room);
     long (*write)(void *cookie, const uint8_t *from, size_t len);
+    bool (*dry)(void *cookie); /* a read would give -EAGAIN: it need not be tried */
     void *cookie;
 };
 

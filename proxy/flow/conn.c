@@ -124,7 +124,7 @@ static bool answer_write(struct conn *c, enum fault why, bool *close)
     char id[EXCHANGE_ID];
     struct answer_to to = x ? x->style : (struct answer_to){0};
     struct buf text = {0};
-    struct head head;
+    struct head head HEAD_UNSET;
     struct slice body;
     const struct stream_ops *ops = c->stream.stream.ops;
     bool said = false;
@@ -219,7 +219,7 @@ static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_P
     bool denied = verdict_host(s->record, &c->host) != FAULT_NONE;
 
     TRY(leafcache_get(s->leaves, &s->authority, host_name(&c->host), c->host.literal, denied,
-                      denied ? budget_denied : budget_allowed, clock_wall_ms(), cert, &minted));
+                      denied ? budget_denied : budget_allowed, clock_turn_wall_ms(), cert, &minted));
     metric_add(minted ? METRIC_LEAF_MINTS : METRIC_LEAF_CACHE_HITS, 1);
     *key = s->authority.leaf_key;
     return FAULT_NONE;
@@ -262,7 +262,7 @@ static enum fault conn_READY(struct conn *c)
 static enum fault conn_HEAD(struct conn *c)
 {
     struct worker *w = c->worker;
-    struct head head;
+    struct head head HEAD_UNSET;
     bool plain = c->kind == LISTENER_HTTP;
 
     TRY(c->stream.stream.ops->head(&c->stream.stream, &head));

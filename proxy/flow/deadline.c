@@ -8,7 +8,7 @@ static void deadline_timer(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     if (d->at_ms == 0)
         return;
-    int64_t left_ms = d->at_ms - clock_mono_ms();
+    int64_t left_ms = d->at_ms - clock_turn_mono_ms();
 
     if (left_ms > 0) { /* it was moved since the timer was set */
         ev_timer_set(timer, (double)left_ms / 1000, 0);
@@ -28,7 +28,7 @@ void deadline_open(struct deadline *d, struct ev_loop *loop, void (*late)(struct
 
 void deadline_in(struct deadline *d, uint64_t ms)
 {
-    int64_t at_ms = ms ? clock_mono_ms() + (int64_t)ms : 0, was_ms = d->at_ms;
+    int64_t at_ms = ms ? clock_turn_mono_ms() + (int64_t)ms : 0, was_ms = d->at_ms;
 
     d->at_ms = at_ms;
     if (at_ms == 0 || (ev_is_active(&d->timer) && was_ms != 0 && at_ms >= was_ms))

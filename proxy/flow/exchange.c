@@ -1,5 +1,6 @@
 #include "exchange.h"
 #include "clock.h"
+#include "decimal.h"
 #include "metric.h"
 #include "plan.h"
 #include "quota.h"
@@ -7,9 +8,10 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#define INTERIM_MAX 8
-#define NOT_ASKED   FAULT_NOT_FOUND /* of x->opened: what the state waits for has not been begun */
-#define SPARE_MAX   256
+#define INTERIM_MAX    8
+#define NOT_ASKED      FAULT_NOT_FOUND /* of x->opened: what the state waits for has not been begun */
+#define AUTHORITY_TEXT (HOST_MAX + sizeof "[]:65535")
+#define SPARE_MAX      256
 
 static TAILQ_HEAD(, exchange) spare = TAILQ_HEAD_INITIALIZER(spare);
 static unsigned spare_count;
@@ -32,7 +34,8 @@ static size_t text_keep(char *to, size_t room, struct slice from)
     return n;
 }
 
-struct exchange *exchange_begin(struct worker *w, const struct exchange_client *client, const struct head *request)
+struct exchange *exchange_begin(struct worker *w, const struct exchange_client *client,
+                                const struct head *request)
 {
     struct exchange *x = TAILQ_FIRST(&spare);
 
@@ -45,7 +48,8 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
     memset(x, 0, offsetof(struct exchange, method));
     head_copy(&x->request, request);
     x->method_len = text_keep(x->method, sizeof x->method, request->method);
-    x->path_len = text_keep(x->path, sizeof x->path, slice_first(request->target, slice_find(request->target, '?')));
+    x->path_len =
+        text_keep(x->path, sizeof x->path, slice_first(request->target, slice_find(request->target, '?')));
     x->style = (struct answer_to){.fault = FAULT_NONE};
     answer_style(request, &x->style);
     x->worker = w;
@@ -147,7 +151,7 @@ static enum fault exchange_JUDGE(struct exchange *x)
 
 static enum fault interim_continue(struct exchange *x)
 {
-    struct head go;
+    struct head go HEAD_UNSET;
 
     if (!x->request.expect_continue)
         return FAULT_NONE;
@@ -242,9 +246,13 @@ static enum fault connect_ask(struct exchange *x)
     bool secure = x->client.host || config->http == HTTP_UPGRADE;
     struct upstream_target target = {
         .host = &x->host,
-        .port = x->client.host ? x->client.port : secure ? 443 : 80,
+        .port = x->client.host ? x->client.port
+                : secure       ? 443
+                               : 80,
         .secure = secure,
-        .original = config->upstream_original && x->client.host && x->client.original.port ? &x->client.original : NULL,
+        .original = config->upstream_original && x->client.host && x->client.original.port
+                        ? &x->client.original
+                        : NULL,
     };
     struct upstream_user user = {upstream_opened, upstream_woken, x};
 
@@ -270,26 +278,34 @@ static enum fault exchange_CONNECT(struct exchange *x)
 /* --- RELAY: the request up ---------------------------------------------------------------------------------------------------- */
 
 /* "host", "host:port" or "[v6]": what Host says to the upstream. */
-static struct slice authority_text(const struct exchange *x, char *out, size_t room)
+static struct slice authority_text(const struct exchange *x, char out[static AUTHORITY_TEXT])
 {
     bool secure = x->upstream->secure, v6 = x->host.literal && strchr(x->host.name, ':');
     uint16_t port = x->client.host ? x->client.port : secure ? 443 : 80;
-    int n = snprintf(out, room, v6 ? "[%s]" : "%s", x->host.name);
+    size_t n = 0;
 
-    if (port != (secure ? 443 : 80))
-        n += snprintf(out + n, room - (size_t)n, ":%u", port);
-    return slice_of(out, (size_t)n);
+    if (v6)
+        out[n++] = '[';
+    memcpy(out + n, x->host.name, x->host.len);
+    n += x->host.len;
+    if (v6)
+        out[n++] = ']';
+    if (port != (secure ? 443 : 80)) {
+        out[n++] = ':';
+        n += decimal_put(port, out + n);
+    }
+    return slice_of(out, n);
 }
 
 static enum fault up_head(struct exchange *x)
 {
-    char authority[HOST_MAX + sizeof "[]:65535"];
+    char authority[AUTHORITY_TEXT];
     struct slice as_sent = x->request.authority;
     bool as_said = x->request.close;
 
     if (x->plan == PLAN_STREAM)
         head_remove(&x->request, TRAIT_DIGEST); /* by the time a token is seen the head has gone */
-    x->request.authority = authority_text(x, authority, sizeof authority);
+    x->request.authority = authority_text(x, authority);
     x->request.close = false; /* how long the client's connection lives is no matter of the upstream's */
 
     enum fault why = x->up.to->ops->write_head(x->up.to, &x->request);
@@ -305,7 +321,7 @@ static enum fault up_head(struct exchange *x)
 
 static enum fault up_end(struct exchange *x)
 {
-    struct head trailers;
+    struct head trailers HEAD_UNSET;
     struct buf filled = {0};
 
     head_begin(&trailers);
@@ -313,8 +329,9 @@ static enum fault up_end(struct exchange *x)
         TRY(x->up.from->ops->trailers(x->up.from, &trailers));
     x->grants.silent = false;
 
-    enum fault why = x->client.host ? grants_fill(&x->grants, &trailers, &filled, x->worker->config->head_octets)
-                                    : FAULT_NONE;
+    enum fault why = x->client.host
+                         ? grants_fill(&x->grants, &trailers, &filled, x->worker->config->head_octets)
+                         : FAULT_NONE;
 
     if (why == FAULT_NONE)
         why = x->up.to->ops->write_end(x->up.to, &trailers);
@@ -358,7 +375,7 @@ static enum fault down_interim(struct exchange *x, const struct head *h)
 
 static enum fault down_head(struct exchange *x)
 {
-    struct head h;
+    struct head h HEAD_UNSET;
 
     do {
         TRY(x->down.from->ops->head(x->down.from, &h));
@@ -384,7 +401,7 @@ static enum fault down_head(struct exchange *x)
 
 static enum fault down_end(struct exchange *x)
 {
-    struct head trailers;
+    struct head trailers HEAD_UNSET;
 
     head_begin(&trailers);
     TRY(x->down.from->ops->trailers(x->down.from, &trailers));
@@ -473,8 +490,8 @@ static enum fault exchange_RELAY(struct exchange *x)
     metric_add(METRIC_BYTES_UPSTREAM_OUT, out);
     x->progress += in + out;
     if (down == FAULT_NONE) { /* answered; a request that is not whole yet has nowhere to go any more */
-        bool clean = x->up_at == WRITE_DONE && !x->upstream_close && !l->mute && upstream_reusable(x->upstream) &&
-                     h1stream_idle(&x->upstream->stream);
+        bool clean = x->up_at == WRITE_DONE && !x->upstream_close && !l->mute &&
+                     upstream_reusable(x->upstream) && h1stream_idle(&x->upstream->stream);
 
         x->close = x->close || x->up_at != WRITE_DONE;
         upstream_give(x, clean);
@@ -518,10 +535,8 @@ enum fault exchange_late(const struct exchange *x)
 
 struct slice exchange_id(const struct exchange *x, char *out)
 {
-    char text[EXCHANGE_ID + 1];
-
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)x->id);
-    memcpy(out, text, EXCHANGE_ID);
+    for (unsigned i = 0; i < EXCHANGE_ID; i++)
+        out[i] = "0123456789abcdef"[x->id >> (60 - 4 * i) & 15];
     return slice_of(out, EXCHANGE_ID);
 }
 
@@ -536,7 +551,9 @@ static void exchange_audit(const struct exchange *x, enum fault why, int status)
         .sandbox = slice_text(x->client.sandbox->id),
         .client = x->client.from,
         .original = x->client.original,
-        .host = host_name(x->host.len ? &x->host : x->client.host ? x->client.host : &x->host),
+        .host = host_name(x->host.len      ? &x->host
+                          : x->client.host ? x->client.host
+                                           : &x->host),
         .method = slice_of(x->method, x->method_len),
         .path = slice_of(x->path, x->path_len),
         .proto = x->client.stream->proto,
@@ -557,10 +574,10 @@ static void exchange_audit(const struct exchange *x, enum fault why, int status)
         e.denied[i] = slice_text(x->grants.denied[i]);
     audit_write(x->worker->audit, &e);
     metric_time(METRIC_REQUEST_SECONDS, (uint64_t)took_us);
-    metric_add(why == FAULT_NONE                             ? METRIC_REQUESTS_FORWARD
-               : fault_table[why].blame == BLAME_POLICY ||
-                       fault_table[why].blame == BLAME_CLIENT ? METRIC_REQUESTS_BLOCK
-                                                              : METRIC_REQUESTS_ERROR,
+    metric_add(why == FAULT_NONE ? METRIC_REQUESTS_FORWARD
+               : fault_table[why].blame == BLAME_POLICY || fault_table[why].blame == BLAME_CLIENT
+                   ? METRIC_REQUESTS_BLOCK
+                   : METRIC_REQUESTS_ERROR,
                1);
     if (why != FAULT_NONE)
         metric_fault(why);

@@ -43,5 +43,5 @@ struct worker {
 static inline int64_t worker_now_ms(const struct worker *w)
 {
     (void)w;
-    return clock_mono_ms();
+    return clock_turn_mono_ms();
 }

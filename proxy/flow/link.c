@@ -32,6 +32,11 @@ static long wire_write(void *cookie, const uint8_t *from, size_t len)
     return n;
 }
 
+static bool wire_dry(void *cookie)
+{
+    return ((const struct link *)cookie)->drained;
+}
+
 static void link_event(struct ev_loop *loop, ev_io *io, int events)
 {
     struct link *l = io->data;
@@ -57,7 +62,7 @@ void link_open(struct link *l, struct ev_loop *loop, struct links *links, int fd
 
 struct wire link_wire(struct link *l)
 {
-    return (struct wire){wire_read, wire_write, l};
+    return (struct wire){wire_read, wire_write, wire_dry, l};
 }
 
 /* One plain read: the same answers as tlsio_read gives. */

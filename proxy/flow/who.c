@@ -59,7 +59,7 @@ static void waits_tell(struct who_waits *waits, enum fault why, struct sandbox *
 
     while ((wait = TAILQ_FIRST(waits))) {
         who_cancel(wait);
-        wait->fn(wait, why == FAULT_NONE ? verdict_alive(s->record, wait->from, clock_wall_ms()) : why, s);
+        wait->fn(wait, why == FAULT_NONE ? verdict_alive(s->record, wait->from, clock_turn_wall_ms()) : why, s);
     }
 }
 
@@ -217,14 +217,14 @@ enum fault who_fresh(struct sandbox *s, struct ip from, struct who_wait *wait)
     if (!overtaken(s) && !s->refused && (!ttl_ms || age_ms < ttl_ms)) {
         if (ttl_ms && age_ms > ttl_ms / 2)
             refresh(s);
-        return verdict_alive(s->record, from, clock_wall_ms());
+        return verdict_alive(s->record, from, clock_turn_wall_ms());
     }
     refresh(s);
     if (s->fetching) {
         wait_on(wait, &s->waits, from);
         return FAULT_AGAIN;
     }
-    return usable_stale(s, now_ms) ? verdict_alive(s->record, from, clock_wall_ms())
+    return usable_stale(s, now_ms) ? verdict_alive(s->record, from, clock_turn_wall_ms())
                                    : FAULT_STORE_UNAVAILABLE;
 }
 
@@ -244,7 +244,7 @@ static void entry_settle(struct who_entry *e, enum fault why, struct sandbox *s)
     if (why == FAULT_NONE && !record_has_address(s->record, e->ip))
         why = FAULT_NOT_FOUND;
     if (why == FAULT_NONE)
-        why = verdict_alive(s->record, e->ip, clock_wall_ms());
+        why = verdict_alive(s->record, e->ip, clock_turn_wall_ms());
     if (why == FAULT_NONE) {
         e->sandbox = sandbox_hold(s);
     } else if (why != FAULT_STORE_UNAVAILABLE) {
@@ -428,7 +428,7 @@ static void sandboxes_sweep(struct who *who, int64_t now_ms)
     struct sandbox *s, *next;
 
     HASH_ITER (hh, who->sandboxes, s, next) {
-        bool expired = s->record->expires_ms && clock_wall_ms() >= s->record->expires_ms;
+        bool expired = s->record->expires_ms && clock_turn_wall_ms() >= s->record->expires_ms;
         bool idle = !s->conns && TAILQ_EMPTY(&s->waits) && !s->fetching &&
                     now_ms - s->used_ms > (idle_ms > IDLE_MS ? idle_ms : IDLE_MS);
 

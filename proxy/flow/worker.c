@@ -1,3 +1,4 @@
+#include "clock.h"
 #include "conn.h"
 #include "diag.h"
 #include "metric.h"
@@ -27,6 +28,7 @@ struct building {
     struct door *doors;
     size_t door_count;
     ev_timer pause, drain_end, patience, sweep;
+    ev_check turn;
     bool opened; /* the doors, for the first time */
     ev_signal term;
 };
@@ -75,6 +77,14 @@ static void doors_open_first(struct worker *w)
     b->opened = true;
     ev_timer_stop(w->loop, &b->patience);
     doors_open(b);
+}
+
+static void turn_begins(struct ev_loop *loop, ev_check *check, int events)
+{
+    (void)loop;
+    (void)check;
+    (void)events;
+    clock_turn();
 }
 
 static void sweep_due(struct ev_loop *loop, ev_timer *timer, int events)
@@ -250,6 +260,8 @@ static enum fault worker_doors(struct building *b, const struct worker_seat *sea
     ev_init(&b->pause, pause_over);
     ev_init(&b->drain_end, drain_late);
     ev_timer_init(&b->patience, patience_over, (double)w->config->store_timeout_ms / 1000, 0);
+    ev_check_init(&b->turn, turn_begins);
+    ev_set_priority(&b->turn, EV_MAXPRI); /* before all that asks for the time */
     ev_timer_init(&b->sweep, sweep_due, SWEEP_S, SWEEP_S);
     b->patience.data = b->sweep.data = w;
     ev_signal_init(&b->term, worker_drain, SIGTERM);
@@ -264,6 +276,7 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
 
     if (!b)
         return FAULT_NO_MEMORY;
+    clock_turn();
     metric_row_take(seat->row);
     quota_row_take(seat->row);
     table_seed();
@@ -307,6 +320,7 @@ static void worker_close(struct building *b)
     ev_timer_stop(w->loop, &b->pause);
     ev_timer_stop(w->loop, &b->patience);
     ev_timer_stop(w->loop, &b->sweep);
+    ev_check_stop(w->loop, &b->turn);
     ev_timer_stop(w->loop, &b->drain_end);
     ev_loop_destroy(w->loop);
     free(b->doors);
@@ -325,6 +339,7 @@ int worker_run(struct worker *w)
     ev_signal_start(w->loop, &b->term);
     ev_timer_start(w->loop, &b->patience);
     ev_timer_start(w->loop, &b->sweep);
+    ev_check_start(w->loop, &b->turn);
     ev_run(w->loop, 0);
     worker_close(b);
     return 0;
