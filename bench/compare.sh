@@ -69,6 +69,14 @@ give_up() {
     exit 1
 }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+attend() { # PID: wait for what runs in the background, so that a signal is heard at once
+    local code
+    started+=("$1")
+    wait "$1"
+    code=$?
+    unset 'started[-1]'
+    return $code
+}
 await() { # SECONDS COMMAND...: until it succeeds
     local end=$((SECONDS + $1))
     shift
@@ -118,14 +126,15 @@ settle_peer() { # NAME
 make_programs() {
     local need="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
         libc-ares-dev libpsl-dev libidn2-dev libjansson-dev uthash-dev node-llhttp redis-server openssl curl python3 procps"
-    local one missing=() targets="osb-proxy osbctl osb-bench ${micro:+micro}"
+    local one missing=() targets="osb-proxy osbctl osb-bench ${micro:+osb-micro}"
     for one in $need; do is_installed "$one" || missing+=("$one"); done
     [ ${#missing[@]} = 0 ] || [ -n "$build" ] || fetch "${missing[@]}" || give_up "the packages can't be installed"
     if [ -z "$build" ]; then
         build=$here/build/release
         echo "building into ${build#"$here"/}"
         { cmake -G Ninja -B "$build" -DOSB_PRESET=release -DOSB_TESTS=OFF && cmake --build "$build" --target $targets
-        } >"$work/build.log" 2>&1 || { grep -m 5 -E 'error|FAILED' "$work/build.log" >&2; give_up "the build failed"; }
+        } >"$work/build.log" 2>&1 &
+        attend $! || { grep -m 5 -E 'error|FAILED' "$work/build.log" >&2; give_up "the build failed"; }
     fi
     build=$(cd "$build" && pwd) || give_up "no such build"
     for one in $targets; do [ -x "$build/$one" ] || give_up "$build has no $one"; done
@@ -273,8 +282,9 @@ big=$((256 * 1024 * 1024)) idle_few=1000 idle_many=5000 contacts=150 warmup=1
 
 load() { # OPTION...: osb-bench load at the subject, its words kept for when it fails
     osb-bench load --connect "127.0.0.1:$port" --ca "$ca" --from 127.0.0.2 ${pid:+--pid "$pid"} --label "$label" \
-        --json "$result" "$@" >"$work/load.log" 2>&1 && return 0
-    why=$(grep -m 1 . "$work/load.log")
+        --json "$result" "$@" >"$work/load.log" 2>&1 </dev/null &
+    attend $! && return 0
+    why=$(grep -m 1 . "$work/load.log" | sed 's/.*; errors/errors/')
     return 1
 }
 json() { # NAME NUMBER...: a result of our own
@@ -320,7 +330,7 @@ run_W2n() { # handshakes for names never seen; a request would add the same to a
 run_W3() { # OPTION...: one body of ${big} octets
     local before
     before=$(memory_kib "$pid" VmRSS)
-    load --requests 1 --timeout 300s "$@" || return 1
+    load --requests 1 --timeout 60s "$@" || return 1
     memory_growth=$(($(memory_kib "$pid" VmHWM) - before))
     [ $memory_growth -gt 0 ] || memory_growth=0
     sed -i "1s/{/{\"memory_growth_kib\":$memory_growth,\"body_octets\":$big,/" "$result"
@@ -354,6 +364,7 @@ run_W5() { load --url $url/ --sequential --warmup ${warmup}s --duration "${secon
 
 takes_part() { # WORKLOAD SUBJECT: else ${why} says why not
     why=''
+    [ -z "${gave_up[$1:$2]:-}" ] || return 2 # it failed in an earlier round
     case $1:$2 in
     W[1-4]*:direct) return 2 ;; # only the floor of W5
     W4b:mitmproxy | W4b:sslsplit | W4b:squid) why="W4b is for osb, nginx and haproxy" ;;
@@ -361,7 +372,7 @@ takes_part() { # WORKLOAD SUBJECT: else ${why} says why not
     esac
     [ -z "$why" ]
 }
-declare -A noted
+declare -A noted gave_up
 note() { # SUBJECT TEXT: once each
     [ -n "${noted[$1$2]:-}" ] && return
     noted[$1$2]=1
@@ -382,16 +393,17 @@ measure() { # WORKLOAD SUBJECT ROUND
     if [ -n "$failed" ]; then
         printf 'failed\n'
         note "$subject" "$workload: $failed"
+        gave_up[$label]=1 all_runs=$((all_runs - rounds + $3))
         rm -f "$result"
         [ "$subject" = osb ] && bad=1
     else
-        local left=$(((all_runs - done_runs) * (SECONDS - began) / done_runs))
-        printf '%-28s about %dm%02ds to go\n' "$figure" $((left / 60)) $((left % 60))
+        local to_go=$(((all_runs - done_runs) * (SECONDS - began) / done_runs))
+        printf '%-28s about %dm%02ds to go\n' "$figure" $((to_go / 60)) $((to_go % 60))
     fi
 }
 
 compare() {
-    local workload round subject i order=() n workloads=() all=(W1 W2 W2n W3d W3u W4a W4b W5)
+    local workload round subject i n workloads=() all=(W1 W2 W2n W3d W3u W4a W4b W5)
     for workload in "${all[@]}"; do
         [ "$workload" = W4b ] && [ $idle_many = 0 ] && continue
         [ -z "$only" ] || [[ $only == *",$workload,"* ]] && workloads+=("$workload")
@@ -418,8 +430,8 @@ compare() {
 
 count_instructions() { # NAME TIMES: of one, by callgrind
     local times counts=()
-    for times in 0 "$2"; do
-        counts+=("$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$build/micro" --callgrind "$times" "$1" 2>&1 |
+    for times in "$2" $((2 * $2)); do # so that what is done once, at first, falls out
+        counts+=("$(valgrind --tool=callgrind --callgrind-out-file=/dev/null "$build/osb-micro" --callgrind "$times" "$1" 2>&1 |
             sed -n 's/.*Collected : \([0-9]*\).*/\1/p')")
     done
     [ -n "${counts[0]}" ] && [ -n "${counts[1]}" ] && echo "$1 instructions=$(((counts[1] - counts[0]) / $2))"
@@ -427,8 +439,8 @@ count_instructions() { # NAME TIMES: of one, by callgrind
 run_micro() {
     local name floor
     echo
-    { "$build/micro" && if command -v valgrind >/dev/null; then
-        "$build/micro" --list | while read -r name floor; do
+    { "$build/osb-micro" && if command -v valgrind >/dev/null; then
+        "$build/osb-micro" --list | while read -r name floor; do
             [ "$floor" = - ] && continue
             count_instructions "$name" 50
         done

@@ -169,7 +169,7 @@ static void load_ended(struct conn *c)
         l->closed[l->closed_count++] = c;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------------------------------- */
 /* Before each wait, so that opening and failing never call each other. */
 static void load_pump(struct ev_loop *loop, ev_prepare *w, int events)
 {

@@ -11,7 +11,7 @@
 #define RUN_NS \
     4e6 /* long beside the clock and short beside a time slice, so that most runs are undisturbed */
 
-static const char usage[] = "micro [--runs N] [--list] [--callgrind TIMES] [NAME...]\n"
+static const char usage[] = "osb-micro [--runs N] [--list] [--callgrind TIMES] [NAME...]\n"
                             "  Prints for each row: name ns_per_unit=.. unit=.. ratio_to_floor=.. floor=..  "
                             "(medians of N runs, at least 9;\n"
                             "  floor and row take turns).\n"
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     }
     for (int i = optind; i < argc; i++)
         if (!row_named(argv[i])) {
-            fprintf(stderr, "micro: no row is called %s; --list names them\n", argv[i]);
+            fprintf(stderr, "osb-micro: no row is called %s; --list names them\n", argv[i]);
             return 2;
         }
     micro_stage();

@@ -50,7 +50,7 @@ void micro_must(int held, const char *what)
 {
     if (held)
         return;
-    fprintf(stderr, "micro: %s\n", what);
+    fprintf(stderr, "osb-micro: %s\n", what);
     exit(1);
 }
 
@@ -58,7 +58,7 @@ static void must(enum fault f, const char *what)
 {
     if (f == FAULT_NONE)
         return;
-    fprintf(stderr, "micro: %s: %s\n", what, fault_table[f].name);
+    fprintf(stderr, "osb-micro: %s: %s\n", what, fault_table[f].name);
     exit(1);
 }
 

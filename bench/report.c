@@ -11,7 +11,7 @@
 #define ROW_HEIGHT  26
 
 struct report {
-    const char *out, *ours, *title, *note;
+    const char *out, *ours, *baseline, *title, *note;
     struct argument_list files;
 };
 
@@ -23,6 +23,7 @@ struct report {
 static const struct argument rows[] = {
     ROW("out", TEXT, out, "FILE.html", "the page"),
     ROW("ours", TEXT, ours, "PEER", "whose ratio to the best of the others is shown (osb)"),
+    ROW("baseline", TEXT, baseline, "PEER", "drawn, but not one of those others: no proxy at all (direct)"),
     ROW("title", TEXT, title, "TEXT", "of the page"),
     ROW("note", TEXT, note, "TEXT", "a sentence under it: machine, versions"),
     ROW("", LIST, files, NULL, ""),
@@ -79,14 +80,6 @@ static void html_text(FILE *out, const char *text)
 static void number_text(double n, char *out, size_t room)
 {
     snprintf(out, room, "%.*f", n >= 100 ? 0 : n >= 10 ? 1 : 2, n);
-}
-
-static bool metric_shown(const struct series_workload *w, size_t metric)
-{
-    for (size_t p = 0; p < w->peer_count; p++)
-        if (w->peers[p].metrics[metric].count)
-            return true;
-    return false;
 }
 
 static double metric_most(const struct series_workload *w, size_t metric)
@@ -170,40 +163,52 @@ static const struct series_peer *peer_find(const struct series_workload *w, cons
     return NULL;
 }
 
-static void cell_write(FILE *out, double value)
+/* The best of the others; NULL: nobody else was measured. */
+static const struct series_peer *best_find(const struct report *r, const struct series_workload *w,
+                                           size_t metric)
 {
-    char number[32];
-
-    number_text(value, number, sizeof number);
-    fprintf(out, "<td>%s</td>", value > 0 ? number : "");
-}
-
-/* A row of the table: ours, the best of the others, and how many times better we are. */
-static void ratio_write(FILE *out, const struct series_workload *w, size_t metric, const char *ours)
-{
-    const struct series_metric_row *row = &series_metrics[metric];
-    const struct series_peer *mine = peer_find(w, ours), *best = NULL;
-    double value = mine ? series_median(&mine->metrics[metric]) : 0, best_value = 0, ratio;
+    const struct series_peer *best = NULL;
+    double best_value = 0;
 
     for (size_t p = 0; p < w->peer_count; p++) {
-        double median = series_median(&w->peers[p].metrics[metric]);
+        const struct series_peer *peer = &w->peers[p];
+        double median = series_median(&peer->metrics[metric]);
 
-        if (&w->peers[p] == mine || median <= 0)
+        if (peer->metrics[metric].count == 0 || strcmp(peer->name, r->ours) == 0 ||
+            strcmp(peer->name, r->baseline) == 0)
             continue;
-        if (!best || (row->more_is_better ? median > best_value : median < best_value)) {
-            best = &w->peers[p];
+        if (!best || (series_metrics[metric].more_is_better ? median > best_value : median < best_value)) {
+            best = peer;
             best_value = median;
         }
     }
+    return best;
+}
+
+static void cell_write(FILE *out, const struct series_peer *peer, size_t metric)
+{
+    char number[32];
+
+    number_text(peer ? series_median(&peer->metrics[metric]) : 0, number, sizeof number);
+    fprintf(out, "<td>%s</td>", peer && peer->metrics[metric].count ? number : "");
+}
+
+static void ratio_write(FILE *out, const struct report *r, const struct series_workload *w, size_t metric)
+{
+    const struct series_metric_row *row = &series_metrics[metric];
+    const struct series_peer *mine = peer_find(w, r->ours), *best = best_find(r, w, metric);
+    double value = mine ? series_median(&mine->metrics[metric]) : 0;
+    double best_value = best ? series_median(&best->metrics[metric]) : 0, ratio;
+
     fputs("<tr><td>", out);
     html_text(out, w->name);
     fprintf(out, "</td><td>%s, %s</td>", row->name, row->unit);
-    cell_write(out, value);
-    cell_write(out, best_value);
+    cell_write(out, mine, metric);
+    cell_write(out, best, metric);
     fputs("<td>", out);
     html_text(out, best ? best->name : "");
     fputs("</td>", out);
-    if (best && value > 0) {
+    if (value > 0 && best_value > 0) {
         ratio = row->more_is_better ? value / best_value : best_value / value;
         fprintf(out, "<td class=\"%s\">%.2f&times;</td></tr>\n", ratio >= 1 ? "good" : "bad", ratio);
     } else {
@@ -211,17 +216,21 @@ static void ratio_write(FILE *out, const struct series_workload *w, size_t metri
     }
 }
 
-static void table_write(FILE *out, const struct series *s, const char *ours)
+static void table_write(FILE *out, const struct series *s, const struct report *r)
 {
     fputs("<h2>Against the best of the others</h2>\n<p>Medians. Above 1&times; ", out);
-    html_text(out, ours);
-    fputs(" is better.</p>\n<div class=\"wide\"><table><tr><th>workload</th><th>measure</th><th>", out);
-    html_text(out, ours);
+    html_text(out, r->ours);
+    fputs(" is better. What runs without a proxy (", out);
+    html_text(out, r->baseline);
+    fputs(") is drawn below and not compared here.</p>\n<div class=\"wide\"><table><tr><th>workload</th>"
+          "<th>measure</th><th>",
+          out);
+    html_text(out, r->ours);
     fputs("</th><th>best other</th><th>which</th><th>ratio</th></tr>\n", out);
     for (size_t w = 0; w < s->count; w++)
         for (size_t m = 0; m < SERIES_METRICS; m++)
-            if (metric_shown(&s->workloads[w], m))
-                ratio_write(out, &s->workloads[w], m, ours);
+            if (series_shown(&s->workloads[w], m))
+                ratio_write(out, r, &s->workloads[w], m);
     fputs("</table></div>\n", out);
 }
 
@@ -236,7 +245,7 @@ static void page_write(FILE *out, const struct report *r, const struct series *s
     fputs("</h1>\n<p>", out);
     html_text(out, r->note);
     fputs("</p>\n<p>Bars are medians; whiskers reach from the lowest to the highest run.</p>\n", out);
-    table_write(out, s, r->ours);
+    table_write(out, s, r);
     for (size_t w = 0; w < s->count; w++) {
         fputs("<h2>", out);
         html_text(out, s->workloads[w].name);
@@ -244,7 +253,7 @@ static void page_write(FILE *out, const struct report *r, const struct series *s
         warnings_write(out, &s->workloads[w]);
         fputs("<main>\n", out);
         for (size_t m = 0; m < SERIES_METRICS; m++)
-            if (metric_shown(&s->workloads[w], m))
+            if (series_shown(&s->workloads[w], m))
                 chart_write(out, &s->workloads[w], m, r->ours);
         fputs("</main>\n", out);
     }
@@ -254,7 +263,7 @@ static void page_write(FILE *out, const struct report *r, const struct series *s
 int report_main(int argc, char **argv)
 {
     static struct series series;
-    struct report r = {.ours = "osb", .title = "osb-bench", .note = ""};
+    static struct report r = {.ours = "osb", .baseline = "direct", .title = "osb-bench", .note = ""};
     enum argument_end end = argument_read(&table, argc, argv, &r);
     FILE *out;
     bool good;

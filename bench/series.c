@@ -12,6 +12,8 @@ const struct series_metric_row series_metrics[SERIES_METRICS] = {
     [SERIES_P50] = {"Latency, median", "\xc2\xb5s", false, "latency_us.p50"},
     [SERIES_P99] = {"Latency, p99", "\xc2\xb5s", false, "latency_us.p99"},
     [SERIES_PSS] = {"Memory (PSS)", "KiB", false, "pss_kib"},
+    [SERIES_GROWTH] = {"Memory, growth at most", "KiB", false, "memory_growth_kib"},
+    [SERIES_CONNECTION] = {"Memory of an idle connection", "KiB", false, "kib_per_connection"},
 };
 
 static bool metric_find(const json_t *result, const char *path, double *out)
@@ -25,7 +27,7 @@ static bool metric_find(const json_t *result, const char *path, double *out)
     }
     result = json_object_get(result, path);
     *out = json_number_value(result);
-    return json_is_number(result) && *out > 0;
+    return json_is_number(result) && *out >= 0;
 }
 
 static struct series_peer *peer_of(struct series *s, const char *label)
@@ -140,6 +142,17 @@ void series_sort(struct series *s)
 
                 qsort(runs->at, runs->count, sizeof *runs->at, double_order);
             }
+}
+
+bool series_shown(const struct series_workload *w, size_t metric)
+{
+    for (size_t p = 0; p < w->peer_count; p++) {
+        const struct series_runs *runs = &w->peers[p].metrics[metric];
+
+        if (runs->count && runs->at[runs->count - 1] > 0)
+            return true;
+    }
+    return false;
 }
 
 double series_median(const struct series_runs *r)

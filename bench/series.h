@@ -22,6 +22,8 @@ enum series_metric {
     SERIES_P50,
     SERIES_P99,
     SERIES_PSS,
+    SERIES_GROWTH,
+    SERIES_CONNECTION,
     SERIES_METRICS
 };
 
@@ -56,11 +58,14 @@ struct series {
     struct series_workload workloads[SERIES_WORKLOADS];
 };
 
-/* series_read(s, path): add every result in the file (one or several JSON objects, or arrays of them). Says on stderr what is
- * wrong, and gives false. */
+/* series_read(s, path): add every result in the file: one or several JSON objects, or arrays of them. Says on stderr what
+ * is wrong, and gives false. */
 bool series_read(struct series *s, const char *path);
 
 /* series_sort(s): once, behind the last series_read. */
 void series_sort(struct series *s);
+
+/* series_shown(w, metric): is there anything to draw? */
+bool series_shown(const struct series_workload *w, size_t metric);
 
 double series_median(const struct series_runs *r);

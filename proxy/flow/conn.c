@@ -10,11 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROUNDS        4 /* of reading and writing, before other connections have their turn */
-#define LINGER_MS     2000
-#define LINGER_OCTETS 262144
-#define HTTPS_PORT    443
-#define HTTP_PORT     80
+#define ROUNDS         4 /* of reading and writing, before other connections have their turn */
+#define LINGER_MS      2000
+#define DRAIN_GRACE_MS 1000
+#define LINGER_OCTETS  262144
+#define HTTPS_PORT     443
+#define HTTP_PORT      80
 
 /* What a denied name may cost in signatures (contract section 2), and what an allowed one may: wildcards invite floods. */
 static const struct mint_budget budget_denied = {20, 2}, budget_allowed = {200, 20};
@@ -40,6 +41,9 @@ static uint64_t conn_deadline_ms(const struct conn *c, enum conn_state state)
 #undef STATE
     };
 
+    /* Who connected just before a drain has a request to send; who had one answered had its turn. */
+    if (state == CONN_READY && c->worker->draining && (!ms[state] || ms[state] > DRAIN_GRACE_MS))
+        return DRAIN_GRACE_MS;
     return ms[state];
 }
 
@@ -249,7 +253,7 @@ static enum fault conn_READY(struct conn *c)
     /* A client that sends requests and does not read answers gets no further than what is held already. */
     if (buf_held(&c->link.out).len > LINK_OCTETS / 2)
         return FAULT_AGAIN;
-    if (!buf_held(&c->link.in).len && (c->link.eof || c->worker->draining)) {
+    if (!buf_held(&c->link.in).len && (c->link.eof || (c->worker->draining && c->served))) {
         conn_goto(c, CONN_FLUSH);
         return FAULT_NONE;
     }
@@ -283,6 +287,7 @@ static enum fault conn_HEAD(struct conn *c)
     if (!c->exchange)
         return FAULT_OVERLOADED;
     c->progress = 0;
+    c->served = true;
     conn_goto(c, CONN_EXCHANGE);
     return c->refused;
 }
@@ -535,8 +540,8 @@ void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kin
 
 void conn_drain(struct conn *c)
 {
-    if (c->state == CONN_READY)
-        conn_run(c);
-    else if (c->state == CONN_WHO || c->state == CONN_SHAKE || c->state == CONN_LINGER)
-        conn_drop(c, FAULT_NONE);
+    if (c->state != CONN_READY)
+        return;
+    deadline_in(&c->deadline, conn_deadline_ms(c, CONN_READY));
+    conn_run(c);
 }

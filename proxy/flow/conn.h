@@ -31,6 +31,7 @@ struct conn {
     uint64_t progress;  /* of the exchange, when last looked */
     enum fault refused; /* NONE, or what every request here is told */
     bool counted;       /* in the sandbox' quota */
+    bool served;        /* a request was read */
     size_t lingered;    /* octets thrown away after the end */
     struct host host;   /* of the handshake */
     TAILQ_ENTRY(conn) list;
@@ -40,7 +41,7 @@ struct conn {
 /* conn_open(w, fd, from, kind): a connection was accepted; ${fd} is taken over, whatever happens. */
 void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kind kind);
 
-/* conn_drain(c): close it as soon as nothing is going on; now, when nothing is. */
+/* conn_drain(c): the worker drains: close it as soon as nothing is going on, but not without a first request's chance. */
 void conn_drain(struct conn *c);
 
 /* conn_drop(c, why): the end, from anywhere, also twice; the memory lives until the loop's turn ends. */

@@ -1,4 +1,4 @@
-"""faults - a bad key file, a bad line of configuration, a bad signal: said clearly, where it stands, and nothing half done."""
+"""faults - a bad key file, a bad line of configuration, a bad signal: said where it stands, and nothing half done."""
 import os
 import re
 import secrets
@@ -134,7 +134,12 @@ LINES = [
     ("denied_token: drop", ["denied_token = drop"], "denied_token", "must be"),
     ("connect_to without a port", ["connect_to = api.test=127.0.0.1:1"], "connect_to", "must be"),
     ("connect_to without a target", ["connect_to = api.test:443"], "connect_to", "must be"),
-    ("connect_to for two places", ["connect_to = a.b:1=127.0.0.1:1", "connect_to = A.b:1=127.0.0.1:2"], "connect_to", "two"),
+    (
+        "connect_to for two places",
+        ["connect_to = a.b:1=127.0.0.1:1", "connect_to = A.b:1=127.0.0.1:2"],
+        "connect_to",
+        "two",
+    ),
     ("allow_net with host bits", ["allow_net = 10.0.0.1/8"], "allow_net", "must be"),
     ("allow_net /33", ["allow_net = 10.0.0.0/33"], "allow_net", "must be"),
     ("a resolver by name", ["resolver = dns.test"], "resolver", "must be"),
@@ -143,7 +148,12 @@ LINES = [
     ("roots that are absent", ["upstream_ca_file = /nonexistent/ca.pem"], "upstream_ca_file", "can't be opened"),
     ("an admin socket without a path", ["admin = unix:"], "admin", "must be"),
     ("redis: http", ["redis = http://127.0.0.1"], "redis", "must be"),
-    ("redis: a password without a user's colon", [f"redis = redis://{PASSWORD}@127.0.0.1/0"], "redis", "user:password"),
+    (
+        "redis: a password without a user's colon",
+        [f"redis = redis://{PASSWORD}@127.0.0.1/0"],
+        "redis",
+        "user:password",
+    ),
     ("redis: a bad port", [f"redis = redis://u:{PASSWORD}@127.0.0.1:0"], "redis", "port"),
     ("CR LF", [b"workers = 1\r"], None, "CR"),
     ("a NUL", [b"workers = 1\0"], None, "control"),
@@ -160,7 +170,11 @@ def lines_without(house, added):
 
 @bench.case(
     "a mistake in the configuration is said as FILE:LINE: KEY: why, by --check and by a start, with 4",
-    [(f"{label}, {words or 'start'}", lines, key, why, words) for label, lines, key, why in LINES for words in (CHECK, START)],
+    [
+        (f"{label}, {words or 'start'}", lines, key, why, words)
+        for label, lines, key, why in LINES
+        for words in (CHECK, START)
+    ],
 )
 def config_line(house, added, key, why, words):
     lines = lines_without(house, added)
@@ -206,7 +220,9 @@ def config_missing(house, key, code):
         got, said = house.attempt([line for line in house.lines() if not line.startswith(key)], "--check")
         see(key in said, f"it said {short(said)}")
     else:
-        done = subprocess.run([f"{house.build}/osb-proxy", "-c", "/nonexistent/x.conf", "--check"], capture_output=True)
+        done = subprocess.run(
+            [f"{house.build}/osb-proxy", "-c", "/nonexistent/x.conf", "--check"], capture_output=True
+        )
         got, said = done.returncode, done.stderr.decode()
         see("/nonexistent/x.conf" in said, f"it said {short(said)}")
     see_equal(got, code, f"the exit code ({short(said)})")

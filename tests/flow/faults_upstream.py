@@ -1,4 +1,4 @@
-"""faults_upstream - a host that is away, silent, untrusted or talks nonsense: which sentence the sandbox reads, and what is kept."""
+"""faults_upstream - a host that is away, silent, untrusted or talks nonsense: which sentence the sandbox reads."""
 import os
 import select
 import socket
@@ -181,7 +181,10 @@ NONSENSE = [
     ("a head of 200 KiB", [GOOD + b"X: " + b"x" * 204800 + b"\r\nContent-Length: 0\r\n\r\n"]),
     ("500 fields", [GOOD + b"X: y\r\n" * 500 + b"Content-Length: 0\r\n\r\n"]),
     ("1xx without end", [b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40, CLOSE]),
-    ("101 that nobody asked for", [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", CLOSE]),
+    (
+        "101 that nobody asked for",
+        [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", CLOSE],
+    ),
 ]
 
 
@@ -194,7 +197,12 @@ def nonsense(house, steps):
 
 @bench.case(
     "a host that ends before it answers is 502 upstream_unreachable",
-    [("cleanly", [CLOSE]), ("without close_notify", [CUT]), ("by RST", [RESET]), ("in the head", [GOOD + b"X: ", CLOSE])],
+    [
+        ("cleanly", [CLOSE]),
+        ("without close_notify", [CUT]),
+        ("by RST", [RESET]),
+        ("in the head", [GOOD + b"X: ", CLOSE]),
+    ],
 )
 def ends(house, steps):
     house.origin.drop_all()
@@ -204,7 +212,11 @@ def ends(house, steps):
 
 @bench.case(
     "a host that never answers is 504 after idle_timeout",
-    [("nothing at all", []), ("half a head", [GOOD + b"X: y\r\n"]), ("an interim answer only", [b"HTTP/1.1 103 H\r\n\r\n"])],
+    [
+        ("nothing at all", []),
+        ("half a head", [GOOD + b"X: y\r\n"]),
+        ("an interim answer only", [b"HTTP/1.1 103 H\r\n\r\n"]),
+    ],
 )
 def silent(house, before):
     house.gate("/silent", before, [CUT])
@@ -217,7 +229,10 @@ HALF = [
     ("a length", GOOD + b"Content-Length: 1000\r\n\r\n" + b"x" * 400),
     ("chunks", GOOD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"x" * 400, last=b"")),
     ("inside a chunk", GOOD + b"Transfer-Encoding: chunked\r\n\r\n190\r\n" + b"x" * 200),
-    ("trailers without an end", GOOD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"x" * 400, last=b"0\r\nX: y\r\n")),
+    (
+        "trailers without an end",
+        GOOD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"x" * 400, last=b"0\r\nX: y\r\n"),
+    ),
     ("a bad chunk size", GOOD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"x" * 400, last=b"zz\r\n")),
 ]
 
@@ -283,7 +298,9 @@ def unusable(house, name, field):
 @bench.case("the same value in a body is no matter, escaped for where it stands")
 def usable(house):
     body = b'{"key":"' + house.f.tokens["LINE"] + b'"}'
-    answer = house.ask(house.f, "api.test", request("POST", "/usable", "api.test", "Content-Type: application/json", body=body))
+    answer = house.ask(
+        house.f, "api.test", request("POST", "/usable", "api.test", "Content-Type: application/json", body=body)
+    )
     see_equal(answer.status, 200, "the status")
     seen = house.origin.requests[-1].body
     see_equal(seen, b'{"key":"first line of a key\\nsecond line of a key"}', "the body that the origin saw")
@@ -308,7 +325,8 @@ def trickle(client, octets):
         ("half a body", request("POST", "/slow", "api.test", body=b"", framing=b"Content-Length: 9") + b"half", None),
         (
             "half a body that is measured first",
-            request("POST", "/slow", "api.test", "Content-Type: text/plain", body=b"", framing=b"Content-Length: 9") + b"half",
+            request("POST", "/slow", "api.test", "Content-Type: text/plain", body=b"", framing=b"Content-Length: 9")
+            + b"half",
             None,
         ),
         (
@@ -362,7 +380,10 @@ def large(house, octets, status):
     ],
 )
 def form(house, fields, plain):
-    for host, status, code in (("evil.test", 403, "host_not_allowed"), ("nothing.dns.test", 502, "upstream_unreachable")):
+    for host, status, code in (
+        ("evil.test", 403, "host_not_allowed"),
+        ("nothing.dns.test", 502, "upstream_unreachable"),
+    ):
         see_refusal(house, house.get(house.f, host, "/", *fields), status, code, plain=plain)
 
 
@@ -370,7 +391,9 @@ def form(house, fields, plain):
 def form_head(house):
     answer = house.ask(house.f, "evil.test", request("HEAD", "/", "evil.test"), head_only=True)
     see_equal((answer.status, answer.code, answer.body), (403, "host_not_allowed", b""), "HEAD")
-    answer = house.ask(house.f, "evil.test", request("POST", "/s/M", "evil.test", "Content-Type: application/grpc", body=b""))
+    answer = house.ask(
+        house.f, "evil.test", request("POST", "/s/M", "evil.test", "Content-Type: application/grpc", body=b"")
+    )
     see_equal((answer.status, answer.get("grpc-status"), answer.body), (200, "7", b""), "gRPC")
     see(answer.get("grpc-message"), "no grpc-message")
 

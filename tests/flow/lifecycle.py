@@ -1,4 +1,4 @@
-"""lifecycle - ending, reloading, dying, rotating, deleting, expiring: each takes effect when it should, and takes nothing else along."""
+"""lifecycle - ending, reloading, dying, rotating, deleting, expiring: when it should, nothing else along."""
 import base64
 import os
 import pwd
@@ -25,7 +25,9 @@ class LifeHouse(Rehouse):
     def short_lived(self, name, address, *words):
         """A sandbox made with more options than the fixture's."""
         env, ca = f"{self.folder}/{name}.env", f"{self.folder}/{name}.ca.pem"
-        self.ctl("sandbox", "create", name, "--ip", address, "--store", "A", "--env-file", env, "--ca-file", ca, *words)
+        self.ctl(
+            "sandbox", "create", name, "--ip", address, "--store", "A", "--env-file", env, "--ca-file", ca, *words
+        )
         with open(env, "rb") as text:
             pairs = [line.rstrip(b"\n").partition(b"=") for line in text]
         return Sandbox(name, address, ca, {k.decode(): v for k, _, v in pairs if TOKEN.fullmatch(v)})
@@ -252,7 +254,9 @@ def reload_audit(house):
 # --- a worker dies -----------------------------------------------------------------------------------------------
 
 
-@bench.case("a worker that is killed is replaced, and what it counted is counted no more", [(f"{n}", n) for n in range(2)])
+@bench.case(
+    "a worker that is killed is replaced, and what it counted is counted no more", [(f"{n}", n) for n in range(2)]
+)
 def killed(house, n):
     if n == 0:
         house.again("sandbox_connections = 4")
@@ -322,7 +326,9 @@ def rotate(house):
         client.send(part(b" second " + token + b" " * 100), b"0\r\n\r\n")
         see_equal(client.response().status, 200, "the status")
         seen = [r for r in house.origin.await_requests(have + 1) if r.start.startswith(b"POST /rotate ")][-1]
-        see_equal((seen.get("x-key").encode(), seen.body.count(old), new in seen.body), (old, 2, False), "the old request")
+        see_equal(
+            (seen.get("x-key").encode(), seen.body.count(old), new in seen.body), (old, 2, False), "the old request"
+        )
         see_equal(client.ask(request("GET", "/next", "api.test", b"X-Key: " + token)).status, 200, "the next status")
         see_equal(house.origin.requests[-1].get("x-key").encode(), new, "the next request")
 
@@ -338,7 +344,15 @@ def narrower(house):
         see(time.monotonic() - began < 1, "it took longer than a second")
         see_equal(house.origin.counts(), before, "what the origin saw")
         house.ctl(
-            "store", "update", "A", "--egress-allow", "api.test", "--egress-allow", "echo.test", "--egress-allow", "*.wild.test"
+            "store",
+            "update",
+            "A",
+            "--egress-allow",
+            "api.test",
+            "--egress-allow",
+            "echo.test",
+            "--egress-allow",
+            "*.wild.test",
         )
         await_until(lambda: client.ask(GET).status == 200, "it is allowed again", 2)
 
@@ -347,7 +361,10 @@ def narrower(house):
 def narrower_secret(house):
     token = house.a.tokens["S2"]
     with house.client(house.a, "echo.test") as client:
-        ask = lambda: client.ask(request("GET", "/narrow", "echo.test", b"X-Key: " + token)) and house.origin.requests[-1]
+        ask = (
+            lambda: client.ask(request("GET", "/narrow", "echo.test", b"X-Key: " + token))
+            and house.origin.requests[-1]
+        )
         see_equal(ask().get("x-key").encode(), house.value("S2"), "what the origin saw before")
         path = f"{house.folder}/same"
         with open(path, "wb") as out:
@@ -368,7 +385,10 @@ def ttl(house):
     with house.client(mortal, "api.test") as busy:
         while time.time() < began + 2.8:
             answer = busy.ask(GET)
-            see(answer is not None and answer.status == 200, f"before its time: {answer and answer.status}, {busy.closed}")
+            see(
+                answer is not None and answer.status == 200,
+                f"before its time: {answer and answer.status}, {busy.closed}",
+            )
             asked += 1
     for one in (idle, client):
         one.rest()
@@ -382,8 +402,8 @@ def ttl(house):
 
 FAMILIES = """osb_connections_active osb_connections_total osb_requests_total osb_request_seconds osb_added_seconds
     osb_substitutions_total osb_tokens_denied_total osb_scrubs_total osb_leaf_mints_total osb_leaf_cache_hits_total
-    osb_tls_handshakes_total osb_upstream_connections osb_store_fetches_total osb_store_seconds osb_bytes_total osb_faults_total
-    osb_build_info""".split()
+    osb_tls_handshakes_total osb_upstream_connections osb_store_fetches_total osb_store_seconds osb_bytes_total
+    osb_faults_total osb_build_info""".split()
 HANDSHAKES = 'osb_tls_handshakes_total{side="client",resumed="no",result="ok"}'
 
 
@@ -432,10 +452,15 @@ def metrics(house):
 @bench.case("/metrics has every family of the contract, each with its help and type, and no label of a guest's")
 def metrics_form(house):
     text = house.fetch_admin("/metrics").decode().partition("\r\n\r\n")[2]
-    missing = [f for f in FAMILIES if not all(re.search(rf"^# {word} {f} \S", text, re.M) for word in ("HELP", "TYPE"))]
+    missing = [
+        f for f in FAMILIES if not all(re.search(rf"^# {word} {f} \S", text, re.M) for word in ("HELP", "TYPE"))
+    ]
     see_equal(missing, [], "what has no HELP and TYPE")
     for line in text.splitlines():
-        see(re.fullmatch(r"# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? \S+", line), f"the line {line!r}")
+        see(
+            re.fullmatch(r"# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? \S+", line),
+            f"the line {line!r}",
+        )
     labels = " ".join(re.findall(r"\{(.*)\}", text))
     for word in list(house.names) + ["sbA", "sbB", "127.0.0", "osb_sealed_", "S1"]:
         see(word not in labels, f"{word} is in a label")
@@ -443,7 +468,8 @@ def metrics_form(house):
 
 @bench.case(
     "/healthz and /readyz say it by their status, others are 404 and 405",
-    [(path, path, 200) for path in ("/healthz", "/readyz", "/metrics")] + [(path, path, 404) for path in ("/", "/metrics/x")],
+    [(path, path, 200) for path in ("/healthz", "/readyz", "/metrics")]
+    + [(path, path, 404) for path in ("/", "/metrics/x")],
 )
 def admin(house, path, status):
     see_equal(int(house.fetch_admin(path).split(b" ")[1]), status, "the status")
@@ -464,7 +490,9 @@ def confined(pid, uid):
 def cores(house):
     if os.geteuid() != 0:
         for pid in house.pids():
-            see_equal(os.stat(f"/proc/{pid}/environ").st_uid, 0, f"the owner of /proc/{pid} (root: it is not dumpable)")
+            see_equal(
+                os.stat(f"/proc/{pid}/environ").st_uid, 0, f"the owner of /proc/{pid} (root: it is not dumpable)"
+            )
         return
     nobody = pwd.getpwnam("nobody").pw_uid
     os.chmod(house.folder, 0o755)
@@ -483,7 +511,7 @@ def cores(house):
     house.again()
 
 
-@bench.case("after a mixed run no value is in Redis, logs, metrics, audit, command lines, or what the proxy said to sandboxes")
+@bench.case("after a mixed run no value is in Redis, logs, metrics, audit, command lines or environments")
 def canaries(house):
     tokens = list(house.a.tokens.values()) + list(house.b.tokens.values())
     with Load(house, threads=2):
@@ -493,7 +521,9 @@ def canaries(house):
                 for host in ("api.test", "echo.test", "evil.test"):
                     fields = (b"X-Key: " + token, b"Authorization: Basic " + basic, b"Content-Type: application/json")
                     body = b'{"k":"' + token + b'"}'
-                    house.ask(sandbox, host, request("POST", b"/p/" + token + b"?q=" + token, host, *fields, body=body))
+                    house.ask(
+                        sandbox, host, request("POST", b"/p/" + token + b"?q=" + token, host, *fields, body=body)
+                    )
         house.await_said(house.hang_up(), "the configuration is reloaded")
     house.await_workers()
     house.see_store_clean()

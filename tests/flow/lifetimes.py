@@ -1,4 +1,4 @@
-"""lifetimes - what begins also ends: both ends closing in every state, retries, drains, Redis away, and nothing that spins."""
+"""lifetimes - what begins also ends: either side closing in any state, retries, drains, Redis away; and nothing spins."""
 import os
 import ssl
 import sys

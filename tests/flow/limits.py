@@ -1,4 +1,4 @@
-"""limits - a sandbox has so many connections, requests and leaves, the proxy so many clients; who has too many is told, others aren't."""
+"""limits - a sandbox has so many connections, requests and leaves, the proxy so many clients; who has more is told."""
 import os
 import sys
 import threading
@@ -56,7 +56,9 @@ def burst(house):
         see_equal([client.shaken for client in told], [True] * TOLD, f"the handshakes of {TOLD} too many")
         beyond = opened(house, house.a, 10)
         clients += beyond
-        see_equal([c.closed for c in beyond if c.shaken or c.closed not in ("rst", "fin")], [], "far too many, not reset")
+        see_equal(
+            [c.closed for c in beyond if c.shaken or c.closed not in ("rst", "fin")], [], "far too many, not reset"
+        )
         for client in told:
             line = see_refusal(house, client.ask(GET), 429, "too_many_connections")
             see_equal((line["sandbox"], line["secrets"]), ("sbA", []), "sandbox and secrets in the audit line")
@@ -177,7 +179,9 @@ def maximum(house, workers):
         thread.start()
     if held:
         see_equal([c.ask(GET).status for c in held], [200] * 8, "the statuses of those within")
-        see_equal((house.metric("osb_connections_active"), results), (8, []), "open ones, and results of those who wait")
+        see_equal(
+            (house.metric("osb_connections_active"), results), (8, []), "open ones, and results of those who wait"
+        )
         end = held
         for client in end:
             client.end()

