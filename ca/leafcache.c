@@ -5,9 +5,6 @@
 #include <time.h>
 
 #define RENEW_MS ((int64_t)3600 * 1000)
-#define TOKEN \
-    ((uint64_t)1000) /* a bucket counts thousandths of a mint, so that a millisecond adds whole ones */
-#define ELAPSED_MS_MAX ((int64_t)1000000000)
 
 struct entry {
     UT_hash_handle hh;
@@ -18,17 +15,10 @@ struct entry {
     uint8_t key[]; /* 'a' or 'n', for an address or a name, and its text */
 };
 
-struct bucket {
-    uint64_t level;
-    int64_t seen_ms;
-    bool begun;
-};
-
 struct leafcache {
     struct entry *table;
     TAILQ_HEAD(ages, entry) ages; /* the least recently used first */
     X509 *issuer; /* of every entry; a reference, so that no other certificate can have its address */
-    struct bucket bucket[2];
 };
 
 enum fault leafcache_new(struct leafcache **out)
@@ -76,26 +66,6 @@ static void issuer_is(struct leafcache *c, X509 *issuer)
     c->issuer = issuer;
 }
 
-static bool bucket_take(struct bucket *b, struct mint_budget budget, int64_t now_ms)
-{
-    uint64_t most = budget.burst * TOKEN;
-    int64_t elapsed_ms = b->begun ? now_ms - b->seen_ms : 0;
-
-    if (elapsed_ms < 0)
-        elapsed_ms = 0; /* the date was set back */
-    if (elapsed_ms > ELAPSED_MS_MAX)
-        elapsed_ms = ELAPSED_MS_MAX;
-    b->level = b->begun ? b->level + (uint64_t)elapsed_ms * budget.per_s : most;
-    if (b->level > most)
-        b->level = most;
-    b->seen_ms = now_ms;
-    b->begun = true;
-    if (b->level < TOKEN)
-        return false;
-    b->level -= TOKEN;
-    return true;
-}
-
 static int64_t leaf_ends_ms(const X509 *leaf)
 {
     struct tm tm;
@@ -141,14 +111,14 @@ static enum fault entry_add(struct leafcache *c, struct slice key, X509 *leaf)
 }
 
 enum fault leafcache_get(struct leafcache *c, const struct authority *a, struct slice name, bool literal,
-                         unsigned which, struct mint_budget budget, int64_t now_ms, X509 **out, bool *minted)
+                         may_mint_fn *may_mint, void *cookie, int64_t now_ms, X509 **out, bool *minted)
 {
     uint8_t text[1 + 253];
     struct entry *e = NULL;
     X509 *leaf = NULL;
 
     *minted = false;
-    if (name.len == 0 || name.len > sizeof text - 1 || which >= 2)
+    if (name.len == 0 || name.len > sizeof text - 1)
         return FAULT_INVALID;
     text[0] = literal ? 'a' : 'n';
     memcpy(text + 1, name.at, name.len);
@@ -156,8 +126,7 @@ enum fault leafcache_get(struct leafcache *c, const struct authority *a, struct 
 
     issuer_is(c, a->cert);
     HASH_FIND(hh, c->table, key.at, key.len, e);
-    bool fresh = e && e->ends_ms - now_ms > RENEW_MS,
-         budgeted = !fresh && bucket_take(&c->bucket[which], budget, now_ms);
+    bool fresh = e && e->ends_ms - now_ms > RENEW_MS, budgeted = !fresh && may_mint(cookie);
 
     /* Without budget an old leaf that is still good is better than none. */
     if (fresh || (e && !budgeted && e->ends_ms > now_ms)) {

@@ -293,7 +293,7 @@ static enum fault host_settle(const struct single *host, struct head *h)
     if (host->value.len == 0 || host->padded || !octets_are(host->value, OCTET_AUTHORITY))
         return FAULT_BAD_REQUEST;
     if (h->authority.len > 0)
-        return slice_equal(h->authority, host->value) ? FAULT_NONE : FAULT_HOST_MISMATCH;
+        return slice_equal_nocase(h->authority, host->value) ? FAULT_NONE : FAULT_HOST_MISMATCH;
     h->authority = host->value;
     return FAULT_NONE;
 }

@@ -40,7 +40,7 @@ struct h1_reader {
  *           FAULT_METHOD_NOT_ALLOWED  CONNECT, TRACE, TRACK.
  *           FAULT_TARGET_TOO_LARGE, FAULT_HEAD_TOO_LARGE.
  *   An absolute-form target gives scheme and authority from the target, and *out's target in origin-form; its Host field
- *   must be the same text (else FAULT_HOST_MISMATCH).
+ *   must be the same text in any case (else FAULT_HOST_MISMATCH).
  */
 enum fault h1_read_request(struct h1_reader *r, const struct h1_limits *limits, struct slice in,
                            struct head *out, size_t *used) CHECKED;

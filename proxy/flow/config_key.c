@@ -1,6 +1,7 @@
 #include "config_key.h"
 #include "msg.h"
 #include "record.h"
+#include "seal.h"
 #include "worker.h"
 #include <fcntl.h>
 #include <stddef.h>
@@ -175,7 +176,7 @@ static const char *read_log(const struct config_key *key, struct slice value, st
 }
 
 /* Opening and fstat, not access(2): what counts is the effective user, and a FIFO must not make us wait. */
-static const char *file_check(const char *path, mode_t forbidden)
+static const char *file_check(const char *path, mode_t forbidden, off_t *octets)
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat st;
@@ -187,6 +188,7 @@ static const char *file_check(const char *path, mode_t forbidden)
         why = "must name a regular file";
     else if (st.st_mode & forbidden)
         why = "names a file that others can reach: chmod 600";
+    *octets = st.st_size;
     close(fd);
     return why;
 }
@@ -194,15 +196,23 @@ static const char *file_check(const char *path, mode_t forbidden)
 static const char *read_key_file(const struct config_key *key, struct slice value, struct config *out)
 {
     const char *why = text_store(key, value, out);
+    off_t octets;
 
-    return why ? why : file_check(out->key_file, S_IRWXG | S_IRWXO);
+    if (!why)
+        why = file_check(out->key_file, S_IRWXG | S_IRWXO, &octets);
+    if (!why && (octets == 0 || octets % SEAL_KEY_OCTETS))
+        why =
+            "names a file that holds no keys: it must be a multiple of 32 octets (osbctl key init makes one)";
+    return why;
 }
 
 static const char *read_ca_file(const struct config_key *key, struct slice value, struct config *out)
 {
     const char *why = text_store(key, value, out);
 
-    return why || value.len == 0 ? why : file_check(out->upstream_ca_file, 0);
+    off_t octets;
+
+    return why || value.len == 0 ? why : file_check(out->upstream_ca_file, 0, &octets);
 }
 
 /* --- places ------------------------------------------------------------------------------------------------ */

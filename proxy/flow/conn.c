@@ -18,7 +18,8 @@
 #define HTTP_PORT      80
 
 /* What a denied name may cost in signatures (contract section 2), and what an allowed one may: wildcards invite floods. */
-static const struct mint_budget budget_denied = {20, 2}, budget_allowed = {200, 20};
+static const struct quota_rate mint_rate[QUOTA_KINDS] = {
+    [QUOTA_MINT_DENIED] = {20, 2}, [QUOTA_MINT_ALLOWED] = {200, 20}};
 
 #define TO(state) (1u << CONN_##state)
 static const struct conn_row {
@@ -111,21 +112,25 @@ static void member_end(struct member *m, enum fault why)
 
 /* --- what the client is told by us ------------------------------------------------------------------------------------------- */
 
-static void audit_refusal(struct conn *c, enum fault why)
+static void audit_refusal(struct conn *c, enum fault why, struct slice request_id, int status)
 {
-    struct audit_entry e = {.client = c->client, .original = c->original, .reason = why, .upstream_ms = -1};
+    struct audit_entry e = {.request_id = request_id,
+                            .client = c->client,
+                            .original = c->original,
+                            .host = host_name(&c->host),
+                            .status = status,
+                            .reason = why,
+                            .upstream_ms = -1};
 
     if (c->sandbox)
         e.sandbox = slice_text(c->sandbox->id);
-    e.host = host_name(&c->host);
     audit_write(c->worker->audit, &e);
 }
 
 /* Write the answer for ${why}; false when it can't be said. */
-static bool answer_write(struct conn *c, enum fault why, bool *close)
+static bool answer_write(struct conn *c, enum fault why, struct slice request_id, bool *close)
 {
     struct exchange *x = c->exchange;
-    char id[EXCHANGE_ID];
     struct answer_to to = x ? x->style : (struct answer_to){0};
     struct buf text = {0};
     struct head head HEAD_UNSET;
@@ -134,9 +139,9 @@ static bool answer_write(struct conn *c, enum fault why, bool *close)
     bool said = false;
 
     to.fault = why;
+    to.request_id = request_id;
     to.host = host_name(x && x->host.len ? &x->host : &c->host);
     if (x) {
-        to.request_id = exchange_id(x, id);
         to.detail = x->detail;
         to.retry_after_s = (x->retry_after_ms + 999) / 1000;
         to.head_only = x->head_only;
@@ -175,8 +180,10 @@ static void conn_answer(struct conn *c, enum fault why)
     int status = fault_table[why].status;
     bool body_left = !x || (x->request.body != BODY_NONE && x->up_at != WRITE_DONE);
     bool close = body_left || (x && x->close) || c->refused || c->worker->draining;
+    char id[REQUEST_ID];
+    struct slice request_id = request_id_text(x ? x->id : worker_request_id(c->worker), id);
 
-    if (status == 0 || (x && x->answered) || !answer_write(c, why, &close)) {
+    if (status == 0 || (x && x->answered) || !answer_write(c, why, request_id, &close)) {
         conn_drop(c, why);
         return;
     }
@@ -185,7 +192,7 @@ static void conn_answer(struct conn *c, enum fault why)
         c->exchange = NULL;
     } else {
         metric_fault(why);
-        audit_refusal(c, why);
+        audit_refusal(c, why, request_id, status);
     }
     if (close) {
         conn_goto(c, CONN_FLUSH);
@@ -201,6 +208,18 @@ static enum fault conn_WHO(struct conn *c)
 {
     (void)c;
     return FAULT_AGAIN;
+}
+
+struct mint {
+    struct sandbox *sandbox;
+    enum quota_kind kind;
+};
+
+static bool may_mint(void *cookie)
+{
+    const struct mint *m = cookie;
+
+    return quota_take(m->sandbox->quota, m->kind, mint_rate[m->kind], worker_now_ms(m->sandbox->worker)) == 0;
 }
 
 /* The ClientHello is read: which name, may it be reached, and which leaf proves it? */
@@ -220,10 +239,11 @@ static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_P
             return FAULT_NAME_REFUSED;
         TRY(host_literal(slice_of(text, ip_text(c->original.ip, text)), &c->host));
     }
-    bool denied = verdict_host(s->record, &c->host) != FAULT_NONE;
+    bool allowed = verdict_host(s->record, &c->host) == FAULT_NONE;
+    struct mint mint = {s, allowed ? QUOTA_MINT_ALLOWED : QUOTA_MINT_DENIED};
 
-    TRY(leafcache_get(s->leaves, &s->authority, host_name(&c->host), c->host.literal, denied,
-                      denied ? budget_denied : budget_allowed, clock_turn_wall_ms(), cert, &minted));
+    TRY(leafcache_get(s->leaves, &s->authority, host_name(&c->host), c->host.literal, may_mint, &mint,
+                      clock_turn_wall_ms(), cert, &minted));
     metric_add(minted ? METRIC_LEAF_MINTS : METRIC_LEAF_CACHE_HITS, 1);
     *key = s->authority.leaf_key;
     return FAULT_NONE;
@@ -239,7 +259,7 @@ static enum fault conn_SHAKE(struct conn *c)
     if (why != FAULT_NONE) {
         metric_add(METRIC_TLS_CLIENT_FAILED, 1);
         metric_fault(why);
-        audit_refusal(c, why);
+        audit_refusal(c, why, SLICE_NONE, 0);
         conn_drop(c, why); /* the alert is out, and HTTP can't be spoken: no answer, whatever the fault */
         return FAULT_AGAIN;
     }
@@ -437,7 +457,7 @@ static void conn_late(struct deadline *d)
         conn_goto(c, CONN_FLUSH); /* it only idled: a clean end */
     } else if (why == FAULT_CLIENT_SLOW) {
         if (c->state == CONN_SHAKE)
-            audit_refusal(c, why);
+            audit_refusal(c, why, SLICE_NONE, 0);
         if (!c->exchange && c->state != CONN_LINGER)
             metric_fault(why);
         conn_drop(c, why);
@@ -496,7 +516,7 @@ static void conn_known(struct conn *c, enum fault why, struct sandbox *s)
     if (why == FAULT_STORE_UNAVAILABLE)
         metric_add(METRIC_CONNECTIONS_NO_RECORD, 1);
     if (why != FAULT_UNKNOWN_SOURCE || who_tell(c->worker->who, c->client.ip))
-        audit_refusal(c, why);
+        audit_refusal(c, why, SLICE_NONE, 0);
     conn_reset(c, why);
 }
 
@@ -529,7 +549,7 @@ void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kin
 
     if (why != FAULT_NONE && kind == LISTENER_REDIRECT) {
         metric_add(METRIC_CONNECTIONS_DIRECT, 1);
-        audit_refusal(c, why);
+        audit_refusal(c, why, SLICE_NONE, 0);
         conn_reset(c, why);
         return;
     }

@@ -1,9 +1,8 @@
 #include "exchange.h"
 #include "clock.h"
 #include "decimal.h"
+#include "judge.h"
 #include "metric.h"
-#include "plan.h"
-#include "quota.h"
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -54,7 +53,7 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
     answer_style(request, &x->style);
     x->worker = w;
     x->client = *client;
-    x->id = w->request_prefix ^ (++w->request_count * 0x9e3779b97f4a7c15u);
+    x->id = worker_request_id(w);
     x->wait.fn = client_woken;
     x->opened = NOT_ASKED;
     x->close = request->close;
@@ -79,68 +78,9 @@ static enum fault exchange_FRESH(struct exchange *x)
 
 /* --- JUDGE: the head, before anything leaves this house ------------------------------------------------------------------ */
 
-/* On plain HTTP the request itself says which host it is for. */
-static enum fault judge_plain_host(struct exchange *x)
-{
-    struct slice authority = x->request.authority, name = authority;
-    size_t colon = slice_find(authority, ':');
-
-    if (authority.len && authority.at[0] == '[')
-        name = slice_first(authority, slice_find(authority, ']') + 1);
-    else
-        name = slice_first(authority, colon);
-    if (host_canonical(name, &x->host) == FAULT_NONE || host_literal(name, &x->host) == FAULT_NONE)
-        return FAULT_NONE;
-    return authority.len ? FAULT_HOST_NOT_ALLOWED : FAULT_BAD_REQUEST;
-}
-
-static enum fault judge_host(struct exchange *x)
-{
-    if (x->client.host)
-        x->host = *x->client.host;
-    else
-        TRY(judge_plain_host(x));
-    TRY(verdict_host(x->record, &x->host));
-    if (x->request.authority.len == 0)
-        return FAULT_HOST_MISMATCH;
-    TRY(verdict_authority(x->request.authority, &x->host, x->client.port));
-    if (x->request.scheme.len &&
-        !slice_equal_nocase(x->request.scheme, x->client.host ? SLICE("https") : SLICE("http")))
-        return FAULT_HOST_MISMATCH;
-    return FAULT_NONE;
-}
-
-static enum fault judge_rate(struct exchange *x)
-{
-    uint64_t per_s = x->worker->config->sandbox_requests_per_s;
-
-    if (per_s == 0)
-        return FAULT_NONE;
-    x->retry_after_ms = quota_request(x->client.sandbox->quota, per_s, worker_now_ms(x->worker));
-    return x->retry_after_ms ? FAULT_TOO_MANY_REQUESTS : FAULT_NONE;
-}
-
-static enum fault judge_tokens(struct exchange *x)
-{
-    const struct config *config = x->worker->config;
-    bool secure = x->client.host != NULL;
-    unsigned places = secure ? verdict_places(x->record, &x->host) : 0;
-    bool block = secure && config->denied_token_block;
-
-    x->grants = (struct grants){.record = x->record, .host = &x->host, .block = block};
-    if (secure)
-        TRY(grants_fill(&x->grants, &x->request, &x->filled, config->head_octets));
-    x->plan = plan_body(&x->request, places, block, config->body_memory_octets);
-    return FAULT_NONE;
-}
-
 static enum fault exchange_JUDGE(struct exchange *x)
 {
-    TRY(judge_host(x));
-    TRY(judge_rate(x));
-    if (!x->client.host && x->worker->config->http == HTTP_DENY)
-        return FAULT_PLAIN_HTTP_DENIED;
-    TRY(judge_tokens(x));
+    TRY(judge_request(x));
     x->up.from = x->client.stream;
     x->state = x->plan == PLAN_COUNT ? EXCHANGE_HOLD : EXCHANGE_CONNECT;
     x->opened = NOT_ASKED;
@@ -533,21 +473,14 @@ enum fault exchange_late(const struct exchange *x)
     return client_owes ? FAULT_REQUEST_TIMEOUT : FAULT_UPSTREAM_TIMEOUT;
 }
 
-struct slice exchange_id(const struct exchange *x, char *out)
-{
-    for (unsigned i = 0; i < EXCHANGE_ID; i++)
-        out[i] = "0123456789abcdef"[x->id >> (60 - 4 * i) & 15];
-    return slice_of(out, EXCHANGE_ID);
-}
-
 /* --- the end ------------------------------------------------------------------------------------------------------------------- */
 
 static void exchange_audit(const struct exchange *x, enum fault why, int status)
 {
-    char id[EXCHANGE_ID];
+    char id[REQUEST_ID];
     int64_t took_us = clock_mono_us() - x->began_us;
     struct audit_entry e = {
-        .request_id = exchange_id(x, id),
+        .request_id = request_id_text(x->id, id),
         .sandbox = slice_text(x->client.sandbox->id),
         .client = x->client.from,
         .original = x->client.original,

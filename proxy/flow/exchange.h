@@ -34,7 +34,7 @@ struct exchange_client {
     const struct host *host; /* of the TLS connection; NULL on plain HTTP: each request names its own */
     uint16_t port;           /* that a Host may name; the port that is dialled */
     struct endpoint from;
-    struct endpoint original; /* port 0: unknown */
+    struct endpoint original;   /* port 0: unknown */
     void (*wake)(void *cookie); /* something happened on the upstream's side: step again */
     void *cookie;
 };
@@ -70,14 +70,16 @@ struct exchange {
     TAILQ_ENTRY(exchange) list; /* of the spare ones */
 
     /* From here on each member is written at the beginning, and nothing is cleared. */
-    char method[EXCHANGE_METHOD], path[EXCHANGE_PATH]; /* for the audit, when the stream's buffer has moved on */
+    char method[EXCHANGE_METHOD],
+        path[EXCHANGE_PATH]; /* for the audit, when the stream's buffer has moved on */
     size_t method_len, path_len;
     struct answer_to style; /* how this client wants to be told, likewise */
     struct head request;
 };
 
 /* exchange_begin(w, client, request): ${request} is copied; its slices stay the stream's. NULL: out of memory. */
-struct exchange *exchange_begin(struct worker *w, const struct exchange_client *client, const struct head *request);
+struct exchange *exchange_begin(struct worker *w, const struct exchange_client *client,
+                                const struct head *request);
 
 /*
  * exchange_step(x): go on as far as possible. The caller reads and writes the client's connection before and after.
@@ -95,10 +97,6 @@ enum fault exchange_late(const struct exchange *x);
  *   Takes   why  NONE or what it failed with; status  what the client was told (0: nothing).
  */
 void exchange_end(struct exchange *x, enum fault why, int status);
-
-/* exchange_id(x, out): the request's id, 16 octets of hex. */
-#define EXCHANGE_ID 16
-struct slice exchange_id(const struct exchange *x, char *out);
 
 /* exchange_spare_free(): the memory that is kept for the next exchanges. */
 void exchange_spare_free(void);

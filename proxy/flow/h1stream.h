@@ -17,12 +17,12 @@ struct h1stream {
     bool server; /* we answer here: requests are read; else responses are */
     struct h1_reader reader, behind_head;
     struct h1_writer writer;
-    size_t cursor;    /* octets of link->in that were read and are kept for a rewind */
-    size_t head_len;  /* of these, the head's */
+    size_t cursor;   /* octets of link->in that were read and are kept for a rewind */
+    size_t head_len; /* of these, the head's */
     bool keeping;
-    bool head_only;   /* the exchange is a HEAD: its response has no body */
-    uint8_t minor;    /* of the request: what the response may use */
-    size_t mark;      /* the open run's place in link->out */
+    bool head_only; /* the exchange is a HEAD: its response has no body */
+    uint8_t minor;  /* of the request: what the response may use */
+    size_t mark;    /* the open run's place in link->out */
 };
 
 void h1stream_open(struct h1stream *s, struct link *link, const struct h1_limits *limits, bool server);

@@ -34,10 +34,25 @@ struct worker {
     struct links links;
     unsigned conn_count, conn_most; /* this worker's share of max_connections; 0: no limit */
     bool draining;
-    uint64_t request_prefix, request_count; /* request ids: unguessable, and cheap */
-    void (*on_store_up)(struct worker *w);  /* Redis answers; called each time that the link comes up */
-    void (*on_conn_end)(struct worker *w);  /* a place is free, or the last one has gone */
+    uint64_t request_prefix, request_count;   /* request ids: unguessable, and cheap */
+    void (*on_store_known)(struct worker *w); /* Redis answers, or does not: each time that this changes */
+    void (*on_conn_end)(struct worker *w);    /* a place is free, or the last one has gone */
 };
+
+/* The next request's id: 64 bits that don't repeat in this worker, and don't tell how many there were. */
+static inline uint64_t worker_request_id(struct worker *w)
+{
+    return w->request_prefix ^ (++w->request_count * 0x9e3779b97f4a7c15u);
+}
+
+#define REQUEST_ID 16 /* octets of its text */
+
+static inline struct slice request_id_text(uint64_t id, char out[static REQUEST_ID])
+{
+    for (unsigned i = 0; i < REQUEST_ID; i++)
+        out[i] = "0123456789abcdef"[id >> (60 - 4 * i) & 15];
+    return slice_of(out, REQUEST_ID);
+}
 
 /* For ages and waits: a clock that is set (ev_now's) would make a record fresh for ever, or a wait endless. */
 static inline int64_t worker_now_ms(const struct worker *w)

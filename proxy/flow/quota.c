@@ -11,10 +11,10 @@ struct quota_row {
 static struct {
     uint8_t key[crypto_shorthash_KEYBYTES];
     unsigned rows;
-    /* When the next request would be on time, in microseconds: a leaky bucket in one number (GCRA). */
-    _Atomic int64_t due_us[QUOTA_SLOTS];
+    /* When the next one would be on time, in microseconds: a leaky bucket in one number (GCRA). */
+    _Atomic int64_t due_us[QUOTA_KINDS][QUOTA_SLOTS];
     struct quota_row row[];
-} *page;
+} * page;
 
 static struct quota_row *mine;
 
@@ -71,16 +71,19 @@ void quota_connection_end(unsigned slot)
     atomic_fetch_sub_explicit(&mine->connections[slot], 1, memory_order_relaxed);
 }
 
-unsigned quota_request(unsigned slot, uint64_t per_s, int64_t now_ms)
+unsigned quota_take(unsigned slot, enum quota_kind kind, struct quota_rate rate, int64_t now_ms)
 {
-    int64_t now_us = now_ms * 1000, each_us = 1000000 / (int64_t)(per_s < 1000000 ? per_s : 1000000);
-    int64_t due_us = atomic_load_explicit(&page->due_us[slot], memory_order_relaxed), from_us;
+    _Atomic int64_t *due = &page->due_us[kind][slot];
+    int64_t now_us = now_ms * 1000,
+            each_us = 1000000 / (int64_t)(rate.per_s < 1000000 ? rate.per_s : 1000000);
+    int64_t ahead_us = each_us * (int64_t)(rate.burst - 1);
+    int64_t due_us = atomic_load_explicit(due, memory_order_relaxed), from_us;
 
     do {
         from_us = due_us > now_us ? due_us : now_us;
-        if (from_us - now_us > 1000000 - each_us)
-            return (unsigned)((from_us - now_us + each_us - 1000000) / 1000) + 1;
-    } while (!atomic_compare_exchange_weak_explicit(&page->due_us[slot], &due_us, from_us + each_us,
-                                                    memory_order_relaxed, memory_order_relaxed));
+        if (from_us - now_us > ahead_us)
+            return (unsigned)((from_us - now_us - ahead_us) / 1000) + 1;
+    } while (!atomic_compare_exchange_weak_explicit(due, &due_us, from_us + each_us, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return 0;
 }

@@ -3,7 +3,7 @@
 #include "slice.h"
 
 /*
- * quota - a sandbox's connections and request rate, counted over all workers.
+ * quota - a sandbox's connections, requests and leaf mints, counted over all workers.
  *
  *   Layer   flow.
  *   Why     the kernel spreads a sandbox's connections over the workers unevenly, so a share for each would refuse too
@@ -27,8 +27,15 @@ unsigned quota_slot(struct slice id);
 unsigned quota_connection(unsigned slot);
 void quota_connection_end(unsigned slot);
 
+enum quota_kind { QUOTA_REQUEST, QUOTA_MINT_ALLOWED, QUOTA_MINT_DENIED, QUOTA_KINDS };
+
+struct quota_rate {
+    uint64_t burst, per_s; /* both at least 1 */
+};
+
 /*
- * quota_request(slot, per_s, now_ms): may this sandbox send one more request? A second's worth may come at once.
- *   Gives   0: yes. Else in how many milliseconds to try again.
+ * quota_take(slot, kind, rate, now_ms): may this sandbox do one more of these? ${burst} at once, then ${per_s}.
+ *   Takes   now_ms  of a clock that never goes back.
+ *   Gives   0: yes, and it is counted. Else in how many milliseconds to try again.
  */
-unsigned quota_request(unsigned slot, uint64_t per_s, int64_t now_ms);
+unsigned quota_take(unsigned slot, enum quota_kind kind, struct quota_rate rate, int64_t now_ms);

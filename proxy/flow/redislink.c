@@ -67,6 +67,7 @@ struct redislink {
 
     unsigned busy; /* depth of our own functions on the stack: the memory must live that long */
     bool freed;
+    bool told; /* whether it can come up is known, and was said */
 };
 
 static void alarm_arm(struct redislink *l);
@@ -131,8 +132,9 @@ static void link_drop(struct redislink *l, const char *why)
     l->retry_ms = clock_mono_ms() + backoff_next(l);
     alarm_arm(l);
     waiters_fail(l);
-    if (was_up && !l->freed && l->events.state)
+    if ((was_up || !l->told) && !l->freed && l->events.state)
         l->events.state(l->events.cookie, false);
+    l->told = true;
 }
 
 /* --- sending ------------------------------------------------------------------------------------- */
@@ -264,6 +266,7 @@ static void greeting_take(struct redislink *l, const redisReply *reply)
     l->backoff_ms = BACKOFF_FIRST_MS;
     l->greeting_ms = 0;
     l->ping_ms = l->channel ? clock_mono_ms() + l->ping_every_ms : 0;
+    l->told = true;
     if (l->events.state)
         l->events.state(l->events.cookie, true);
 }

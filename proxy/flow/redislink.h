@@ -20,7 +20,7 @@ struct redislink;
  * an error (which is written to diag; an error never looks like an absent key, nor does an array that holds one). */
 typedef void redis_fn(void *cookie, enum fault why, const redisReply *reply);
 
-/* message: one on the subscribed channel, borrowed. state: the link came up (subscribed, where it subscribes) or went down. */
+/* message: one on the subscribed channel, borrowed. state: the link came up (subscribed, where it subscribes), went down, or could not come up at first. */
 struct redislink_events {
     void (*message)(void *cookie, struct slice payload);
     void (*state)(void *cookie, bool up);

@@ -25,6 +25,7 @@ static void upstream_unpool(struct upstream *u)
 
     TAILQ_REMOVE(&r->idle, u, list);
     r->idle_count--;
+    r->sandbox->idle_upstreams--;
 }
 
 static void route_close(struct route *r)
@@ -169,11 +170,13 @@ void route_give(struct upstream *u, bool clean)
     struct route *r = u->owner;
 
     r->in_use--;
-    if (r->sandbox && clean && r->idle_count < ROUTE_IDLE_MAX && !u->worker->draining) {
+    if (r->sandbox && clean && r->idle_count < ROUTE_IDLE_MAX &&
+        r->sandbox->idle_upstreams < SANDBOX_IDLE_MAX && !u->worker->draining) {
         upstream_rest(u);
         deadline_in(&u->deadline, ROUTE_IDLE_MS);
         TAILQ_INSERT_HEAD(&r->idle, u, list);
         r->idle_count++;
+        r->sandbox->idle_upstreams++;
         return;
     }
     upstream_drop(u);

@@ -32,16 +32,19 @@ struct sandbox {
     struct route *routes; /* table: pools of upstream connections (route.c) */
     TAILQ_HEAD(, member) members;
     unsigned conns; /* client connections open now, on this worker */
+    unsigned idle_upstreams;
     unsigned quota; /* slot */
-    bool ended;           /* deleted or expired: serves nobody any more */
+    bool ended;     /* deleted or expired: serves nobody any more */
 
     /* who.c's own */
     char id[RECORD_ID_MAX + 1];
     int64_t checked_ms; /* when the record was last seen to be the one in Redis */
     int64_t used_ms;
-    unsigned changes_told, changes_read; /* announced, and covered by what was read: apart, the record is not to be used */
+    unsigned changes_told,
+        changes_read; /* announced, and covered by what was read: apart, the record is not to be used */
     unsigned fetch_covers;
-    int64_t doubt_ms; /* since then announcements may have been missed; 0: none. Read again, else it is as a stale one */
+    int64_t
+        doubt_ms; /* since then announcements may have been missed; 0: none. Read again, else it is as a stale one */
     int64_t asked_ms;
     bool fetching;
     bool refused; /* what Redis holds now does not open: nothing is decided on the old record any more */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#define DIAL_MS 2000
+
 #define TO(state) (1u << UPSTREAM_##state)
 static const unsigned upstream_edges[UPSTREAM_STATES] = {
 #define STATE(name, edges, meaning) [UPSTREAM_##name] = (edges),
@@ -147,6 +149,20 @@ static void upstream_event(struct link *l)
     }
 }
 
+/* An address that does not answer may not keep those behind it from being tried. */
+static void dial_deadline(struct upstream *u)
+{
+    uint64_t whole_ms = u->worker->config->connect_timeout_ms;
+    int64_t left_ms = (int64_t)whole_ms - (worker_now_ms(u->worker) - u->began_ms);
+
+    if (left_ms < 1)
+        left_ms = 1;
+    if (u->next < u->answer.count && (!whole_ms || left_ms > DIAL_MS))
+        deadline_in(&u->deadline, DIAL_MS);
+    else
+        deadline_in(&u->deadline, whole_ms ? (uint64_t)left_ms : 0);
+}
+
 /* Try the next address: AGAIN, or why none is left. Which of them may be dialled at all was decided before. */
 static enum fault upstream_dial(struct upstream *u)
 {
@@ -164,6 +180,7 @@ static enum fault upstream_dial(struct upstream *u)
                 upstream_goto(u, UPSTREAM_DIAL);
             ev_io_set(&u->link.io, fd, EV_WRITE);
             ev_io_start(u->worker->loop, &u->link.io);
+            dial_deadline(u);
             return FAULT_AGAIN;
         }
         u->detail = errno == ECONNREFUSED ? "connection refused" : "no route to it";
@@ -201,13 +218,21 @@ static void upstream_resolved(void *cookie, enum fault why, const struct resolve
 static void upstream_late(struct deadline *d)
 {
     struct upstream *u = (void *)((uint8_t *)d - offsetof(struct upstream, deadline));
+    const struct config *config = u->worker->config;
+    bool spent = config->connect_timeout_ms &&
+                 worker_now_ms(u->worker) - u->began_ms >= (int64_t)config->connect_timeout_ms;
 
-    if (u->state == UPSTREAM_IDLE)
+    if (u->state == UPSTREAM_IDLE) {
         u->on_idle_event(u);
-    else
+    } else if (u->state == UPSTREAM_DIAL && u->next < u->answer.count && !spent) {
+        u->detail = "connecting took too long";
+        link_close(&u->link);
+        upstream_dial_or_fail(u);
+    } else {
         upstream_fail(u, FAULT_UPSTREAM_TIMEOUT,
                       u->state == UPSTREAM_SHAKE ? "the TLS handshake took too long"
                                                  : "connecting took too long");
+    }
 }
 
 /* An operator's connect_to, the original destination, or the resolver: where the addresses come from. */
@@ -246,7 +271,9 @@ enum fault upstream_open(struct worker *w, const struct upstream_target *target,
     u->host = *target->host;
     u->port = target->port;
     u->secure = target->secure;
+    u->began_ms = worker_now_ms(w);
     deadline_open(&u->deadline, w->loop, upstream_late);
+    deadline_in(&u->deadline, w->config->connect_timeout_ms);
 
     enum fault why = upstream_addresses(u, target);
 
@@ -260,7 +287,6 @@ enum fault upstream_open(struct worker *w, const struct upstream_target *target,
     }
     if (session && SSL_SESSION_up_ref(session))
         u->session = session;
-    deadline_in(&u->deadline, w->config->connect_timeout_ms);
     *out = u;
     return FAULT_NONE;
 }

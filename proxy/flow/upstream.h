@@ -10,7 +10,8 @@
  *   Layer   flow.
  *   Why     only a checked address of the canonical name is ever dialled, and nothing is sent before the certificate has
  *           proved that name.
- *   Bounds  RESOLVE_ADDRESSES dials, one after another, within connect_timeout; a handshake within connect_timeout.
+ *   Bounds  RESOLVE_ADDRESSES dials, one after another: each may take DIAL_MS while others are left, all together
+ *           connect_timeout; a handshake may take connect_timeout.
  */
 enum upstream_state {
 #define STATE(name, edges, meaning) UPSTREAM_##name,
@@ -50,11 +51,11 @@ struct upstream {
     struct resolve_answer answer;
     size_t next; /* of answer: the one to dial */
     const char *detail;
-    SSL_SESSION *session;                         /* to resume */
+    SSL_SESSION *session;                                       /* to resume */
     void (*on_session)(struct upstream *u, SSL_SESSION *fresh); /* takes the reference over */
-    void (*on_idle_event)(struct upstream *u);    /* nobody uses it, and the peer says something */
-    void *owner;                                  /* the route */
-    int64_t idle_since_ms;
+    void (*on_idle_event)(struct upstream *u); /* nobody uses it, and the peer says something */
+    void *owner;                               /* the route */
+    int64_t began_ms, idle_since_ms;
     TAILQ_ENTRY(upstream) list;
     struct buried buried;
 };

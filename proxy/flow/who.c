@@ -1,6 +1,7 @@
 #include "who.h"
 #include "clock.h"
 #include "diag.h"
+#include "mark.h"
 #include "metric.h"
 #include "redislink.h"
 #include "verdict.h"
@@ -59,7 +60,8 @@ static void waits_tell(struct who_waits *waits, enum fault why, struct sandbox *
 
     while ((wait = TAILQ_FIRST(waits))) {
         who_cancel(wait);
-        wait->fn(wait, why == FAULT_NONE ? verdict_alive(s->record, wait->from, clock_turn_wall_ms()) : why, s);
+        wait->fn(wait, why == FAULT_NONE ? verdict_alive(s->record, wait->from, clock_turn_wall_ms()) : why,
+                 s);
     }
 }
 
@@ -103,7 +105,7 @@ static enum fault who_learn(struct who *who, const char *id, const redisReply *r
         record_drop(record);
         return FAULT_NOT_FOUND; /* another zone's sandbox: not ours to serve */
     }
-    if (s && record->version < s->record->version) {
+    if ((s && record->version < s->record->version) || !mark_raise(slice_text(id), record->version)) {
         record_drop(record);
         return FAULT_FORGED; /* an older version was brought back */
     }
@@ -468,8 +470,8 @@ static void commands_state(void *cookie, bool up)
     struct who *who = cookie;
 
     metric_set(METRIC_WORKER_READY, who_ready(who) && !who->worker->draining);
-    if (up)
-        who->worker->on_store_up(who->worker);
+    (void)up;
+    who->worker->on_store_known(who->worker);
 }
 
 bool who_ready(const struct who *who)

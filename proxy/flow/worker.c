@@ -1,6 +1,7 @@
 #include "clock.h"
 #include "conn.h"
 #include "diag.h"
+#include "mark.h"
 #include "metric.h"
 #include "quota.h"
 #include "tlsio.h"
@@ -41,6 +42,7 @@ static struct building *building_of(struct worker *w)
 enum fault worker_pages_open(void)
 {
     TRY(metric_open(WORKER_ROWS + 1));
+    TRY(mark_open());
     return quota_open(WORKER_ROWS);
 }
 
@@ -65,8 +67,8 @@ static void doors_close(struct building *b)
 }
 
 /*
- * The first connection waits in the kernel's queue until Redis has answered once: it would be reset otherwise. But not
- * longer than a command may take: if Redis is away, clients are to hear so.
+ * The first connection waits in the kernel's queue until it is known whether Redis answers: it would be reset otherwise. But
+ * not longer than a command may take.
  */
 static void doors_open_first(struct worker *w)
 {
@@ -287,7 +289,7 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     w->limits = (struct h1_limits){config->head_octets, config->head_fields};
     w->conn_most = (unsigned)((config->max_connections + config->workers - 1) / config->workers);
     w->on_conn_end = conn_ended;
-    w->on_store_up = doors_open_first;
+    w->on_store_known = doors_open_first;
     TAILQ_INIT(&w->conns);
     TAILQ_INIT(&w->links);
     randombytes_buf(&w->request_prefix, sizeof w->request_prefix);

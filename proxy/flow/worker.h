@@ -18,7 +18,8 @@ struct listener {
 /* What the master gives a worker at its birth. */
 struct worker_seat {
     unsigned row; /* of the shared pages, below WORKER_ROWS */
-    const struct listener *listeners; /* borrowed for worker_new; their descriptors are the worker's from then on */
+    const struct listener
+        *listeners; /* borrowed for worker_new; their descriptors are the worker's from then on */
     size_t listener_count;
     uint8_t ticket_root[32]; /* of this boot: workers of one master take each other's tickets */
 };
@@ -38,7 +39,8 @@ void worker_pages_free_row(unsigned row);
  *   file, the audit log and the upstream roots.
  *   Fails   any fault; diag has said what and where.
  */
-enum fault worker_new(const struct config *config, const struct worker_seat *seat, struct worker **out) CHECKED;
+enum fault worker_new(const struct config *config, const struct worker_seat *seat,
+                      struct worker **out) CHECKED;
 
 /*
  * worker_run(w): serve until SIGTERM, then drain: stop accepting, close idle connections, let requests end, at most

@@ -1,0 +1,68 @@
+#include "judge.h"
+#include "plan.h"
+#include "quota.h"
+
+/* On plain HTTP the request itself says which host it is for. */
+static enum fault judge_plain_host(struct exchange *x)
+{
+    struct slice authority = x->request.authority, name = authority;
+    size_t colon = slice_find(authority, ':');
+
+    if (authority.len && authority.at[0] == '[')
+        name = slice_first(authority, slice_find(authority, ']') + 1);
+    else
+        name = slice_first(authority, colon);
+    if (host_canonical(name, &x->host) == FAULT_NONE || host_literal(name, &x->host) == FAULT_NONE)
+        return FAULT_NONE;
+    return authority.len ? FAULT_HOST_NOT_ALLOWED : FAULT_BAD_REQUEST;
+}
+
+static enum fault judge_host(struct exchange *x)
+{
+    if (x->client.host)
+        x->host = *x->client.host;
+    else
+        TRY(judge_plain_host(x));
+    TRY(verdict_host(x->record, &x->host));
+    if (x->request.authority.len == 0)
+        return FAULT_HOST_MISMATCH;
+    TRY(verdict_authority(x->request.authority, &x->host, x->client.port));
+    if (x->request.scheme.len &&
+        !slice_equal_nocase(x->request.scheme, x->client.host ? SLICE("https") : SLICE("http")))
+        return FAULT_HOST_MISMATCH;
+    return FAULT_NONE;
+}
+
+static enum fault judge_rate(struct exchange *x)
+{
+    uint64_t per_s = x->worker->config->sandbox_requests_per_s;
+
+    if (per_s == 0)
+        return FAULT_NONE;
+    x->retry_after_ms = quota_take(x->client.sandbox->quota, QUOTA_REQUEST, (struct quota_rate){per_s, per_s},
+                                   worker_now_ms(x->worker));
+    return x->retry_after_ms ? FAULT_TOO_MANY_REQUESTS : FAULT_NONE;
+}
+
+static enum fault judge_tokens(struct exchange *x)
+{
+    const struct config *config = x->worker->config;
+    bool secure = x->client.host != NULL;
+    unsigned places = secure ? verdict_places(x->record, &x->host) : 0;
+    bool block = secure && config->denied_token_block;
+
+    x->grants = (struct grants){.record = x->record, .host = &x->host, .block = block};
+    if (secure)
+        TRY(grants_fill(&x->grants, &x->request, &x->filled, config->head_octets));
+    x->plan = plan_body(&x->request, places, block, config->body_memory_octets);
+    return FAULT_NONE;
+}
+
+enum fault judge_request(struct exchange *x)
+{
+    TRY(judge_host(x));
+    TRY(judge_rate(x));
+    if (!x->client.host && x->worker->config->http == HTTP_DENY)
+        return FAULT_PLAIN_HTTP_DENIED;
+    return judge_tokens(x);
+}
