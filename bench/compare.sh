@@ -277,8 +277,8 @@ memory_kib() { # PID Pss|VmHWM|VmRSS: of the tree
 }
 
 # --- workloads: each leaves one JSON file in ${out}, named WORKLOAD.SUBJECT.ROUND.json ---------------------------------------
-big=$((256 * 1024 * 1024)) idle_few=1000 idle_many=5000 contacts=150 warmup=1
-[ -z "$quick" ] || { big=$((32 * 1024 * 1024)) idle_few=200 idle_many=0 contacts=20; }
+big=$((256 * 1024 * 1024)) idle_few=1000 idle_many=5000 contacts=150 warmup=1 settle_s=5
+[ -z "$quick" ] || { big=$((32 * 1024 * 1024)) idle_few=200 idle_many=0 contacts=20 settle_s=3; }
 
 load() { # OPTION...: osb-bench load at the subject, its words kept for when it fails
     osb-bench load --connect "127.0.0.1:$port" --ca "$ca" --from 127.0.0.2 ${pid:+--pid "$pid"} --label "$label" \
@@ -346,7 +346,7 @@ run_idle() { # N: what one idle connection keeps of the subject's memory
     started+=("$loader")
     await 120 bash -c 'grep -q READY "$0" || ! kill -0 $1' "$work/idle.log" "$loader"
     if grep -q READY "$work/idle.log"; then
-        sleep 1 # what is freed late is free now
+        sleep $settle_s # idle means that it lasts: what a subject frees after a while counts as freed
         after=$(memory_kib "$pid" Pss)
     else
         failed="no $n idle connections: $(tail -n 1 "$work/idle.log")"

@@ -45,7 +45,7 @@ static struct load *load_of(const struct conn *c)
     return c->owner->cookie;
 }
 
-/* --- which request is next ----------------------------------------------------------------------------------------- */
+/* --- which request is next ------------------------------------------------------------------------------ */
 static bool load_may_issue(const struct load *l)
 {
     if (l->stopping || (l->plan.requests && l->issued >= l->plan.requests))
@@ -104,7 +104,7 @@ static void load_idle_check(struct load *l)
     fflush(stdout);
 }
 
-/* --- told by connections -------------------------------------------------------------------------------------------- */
+/* --- told by connections -------------------------------------------------------------------------------- */
 static void load_ready(struct conn *c)
 {
     struct load *l = load_of(c);
@@ -169,7 +169,7 @@ static void load_ended(struct conn *c)
         l->closed[l->closed_count++] = c;
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------------------------------------- */
 /* Before each wait, so that opening and failing never call each other. */
 static void load_pump(struct ev_loop *loop, ev_prepare *w, int events)
 {
@@ -287,7 +287,7 @@ static void load_signal(struct ev_loop *loop, ev_signal *w, int events)
     load_stop(w->data);
 }
 
-/* --- beginning and end ----------------------------------------------------------------------------------------------- */
+/* --- beginning and end ---------------------------------------------------------------------------------- */
 static bool load_ticks_open(struct load *l)
 {
     struct itimerspec every = {.it_value = {.tv_nsec = 0}};

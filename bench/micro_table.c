@@ -109,7 +109,7 @@ static void run_ecdsa_sign(uint64_t times)
     EVP_PKEY_CTX_free(signer);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------ */
+/* --- rows ----------------------------------------------------------------------------------------------- */
 
 static const struct secret *give(void *cookie, struct slice token)
 {
@@ -225,7 +225,7 @@ const struct micro micro_table[] = {
 };
 const size_t micro_rows = COUNT(micro_table);
 
-/* --- the stage ------------------------------------------------------------------------------------------- */
+/* --- the stage ------------------------------------------------------------------------------------------ */
 
 /* JSON-like text that holds no mark; then the same with one token in each KiB. */
 static void stage_bodies(void)

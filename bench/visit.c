@@ -75,7 +75,7 @@ size_t hall_text(const struct hall *h, char *out, size_t room)
         h->octets_out, h->value_seen);
 }
 
-/* --- answers -------------------------------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------------------------------------- */
 static void answer_json(struct visit *v, const char *json, size_t len)
 {
     int n = snprintf(v->text, sizeof v->text,
@@ -191,7 +191,7 @@ static void visit_answer(struct visit *v)
     v->state = VISIT_WRITING;
 }
 
-/* --- the connection ------------------------------------------------------------------------------------------------ */
+/* --- the connection ------------------------------------------------------------------------------------- */
 static void visit_request(struct visit *v)
 {
     framing_start(&v->request, true);

@@ -33,7 +33,7 @@ struct admin {
     struct call call[ADMIN_CALLS];
 };
 
-/* --- what is answered -------------------------------------------------------------------------------- */
+/* --- what is answered ----------------------------------------------------------------------------------- */
 
 enum answer { OK, NOT_READY, BAD, NO_PAGE, NO_METHOD, NO_ROOM };
 
@@ -153,7 +153,7 @@ static enum fault answer_write(struct call *c, struct slice line)
     return why;
 }
 
-/* --- one connection ---------------------------------------------------------------------------------- */
+/* --- one connection ------------------------------------------------------------------------------------- */
 
 static void call_end(struct call *c)
 {
@@ -282,7 +282,7 @@ static void admin_event(struct ev_loop *loop, ev_io *io, int events)
     ev_timer_start(loop, &c->deadline);
 }
 
-/* --- where it listens -------------------------------------------------------------------------------- */
+/* --- where it listens ----------------------------------------------------------------------------------- */
 
 static enum fault refused(const char *what, struct slice where)
 {

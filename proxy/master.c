@@ -52,7 +52,7 @@ static enum fault failed(const char *what)
     return FAULT_SYSTEM;
 }
 
-/* --- limits ------------------------------------------------------------------------------------------ */
+/* --- limits --------------------------------------------------------------------------------------------- */
 
 static void limits_raise(void)
 {
@@ -96,7 +96,7 @@ static void config_clamp(struct config *c)
         c->max_connections = most;
 }
 
-/* --- in the worker's process ------------------------------------------------------------------------- */
+/* --- in the worker's process ---------------------------------------------------------------------------- */
 
 /* Nothing of the master's stays open here: a listener that nobody accepts from would swallow connections. */
 static void master_forget(struct master *m, const struct generation *mine)
@@ -174,7 +174,7 @@ static void worker_live(struct row *r, int voice)
     exit(worker_run(w));
 }
 
-/* --- what rows tell ---------------------------------------------------------------------------------- */
+/* --- what rows tell ------------------------------------------------------------------------------------- */
 
 static void row_up(struct row *r)
 {
@@ -220,7 +220,7 @@ static void child_ended(struct ev_loop *loop, ev_child *child, int events)
     }
 }
 
-/* --- a generation ------------------------------------------------------------------------------------ */
+/* --- a generation --------------------------------------------------------------------------------------- */
 
 static void generation_free(struct generation *g)
 {
@@ -358,7 +358,7 @@ static enum fault generation_start(struct master *m, struct generation *g)
     return FAULT_NONE;
 }
 
-/* --- signals ----------------------------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------------------------------------- */
 
 static void mistakes_say(char *text)
 {
@@ -465,7 +465,7 @@ static void signal_replace(struct ev_loop *loop, ev_signal *s, int events)
     DIAG(WARN, "handing the listeners to a new binary is not built yet: SIGUSR2 is ignored");
 }
 
-/* --- the master -------------------------------------------------------------------------------------- */
+/* --- the master ----------------------------------------------------------------------------------------- */
 
 static const struct row_events row_events = {worker_live, row_up, row_died};
 

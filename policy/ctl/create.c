@@ -19,7 +19,7 @@ struct creation {
     struct envfile files;
 };
 
-/* --- what is asked for ----------------------------------------------------------------------------------------------- */
+/* --- what is asked for ---------------------------------------------------------------------------------- */
 
 static enum outcome addresses_take(struct desk *d, struct creation *k)
 {
@@ -88,7 +88,7 @@ static enum outcome creation_take(struct desk *d, struct creation *k)
     return OUTCOME_DONE;
 }
 
-/* --- the record ------------------------------------------------------------------------------------------------------ */
+/* --- the record ----------------------------------------------------------------------------------------- */
 
 static int64_t creation_expires_ms(const struct desk *d, const struct creation *k)
 {
@@ -182,7 +182,7 @@ static enum outcome creation_draw(struct desk *d, struct creation *k)
     return OUTCOME_DONE;
 }
 
-/* --- into Redis ------------------------------------------------------------------------------------------------------ */
+/* --- into Redis ----------------------------------------------------------------------------------------- */
 
 /*
  * A record whose id is not in osb:sandboxes, which is written last, is what a command left that died half way: it has

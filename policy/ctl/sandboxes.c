@@ -101,7 +101,7 @@ enum outcome sandbox_ca(struct desk *d, const char *const *words)
     return OUTCOME_DONE;
 }
 
-/* --- the end --------------------------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------------------------------------- */
 
 static enum outcome sets_leave(struct desk *d, const char *id, const json_t *policy)
 {
@@ -152,7 +152,7 @@ enum outcome sandbox_delete(struct desk *d, const char *const *words)
     return o;
 }
 
-/* --- a later end ----------------------------------------------------------------------------------------------------- */
+/* --- a later end ---------------------------------------------------------------------------------------- */
 
 static int64_t ca_end_ms(const char *pem)
 {

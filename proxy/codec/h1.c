@@ -5,7 +5,7 @@
 #define LENGTH_MAX  ((UINT64_C(1) << 62) - 1)
 #define OPTIONS_MAX 16 /* names of fields that one head's Connection may nominate */
 
-/* --- the parser: llhttp's spans become slices --------------------------------------------------------- */
+/* --- the parser: llhttp's spans become slices ----------------------------------------------------------- */
 
 /* The head lies in one run, so a span that comes in pieces is joined by its ends. */
 static int span_join(struct slice *to, const char *at, size_t len)
@@ -87,7 +87,7 @@ static enum fault head_parse(llhttp_type_t type, struct slice text, size_t lines
     return FAULT_NONE;
 }
 
-/* --- what the fields say about this hop --------------------------------------------------------------- */
+/* --- what the fields say about this hop ----------------------------------------------------------------- */
 
 /* A field that may stand once. */
 struct single {
@@ -254,7 +254,7 @@ static enum fault framing_settle(const struct hop *hop, struct head *h)
     return FAULT_NONE;
 }
 
-/* --- requests ----------------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------------------- */
 
 /* "/path", "*" for OPTIONS, or absolute-form taken apart; nothing else (RFC 9112 s.3.2). */
 static enum fault target_settle(struct head *h)
@@ -382,7 +382,7 @@ enum fault h1_read_request(struct h1_reader *r, const struct h1_limits *limits, 
     return FAULT_NONE;
 }
 
-/* --- responses ---------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------------------ */
 
 static enum fault response_settle(struct h1_reader *r, bool head_only, struct head *h)
 {
@@ -438,7 +438,7 @@ enum fault h1_read_response(struct h1_reader *r, const struct h1_limits *limits,
     return why == FAULT_NONE || why == FAULT_AGAIN ? why : FAULT_UPSTREAM_PROTOCOL;
 }
 
-/* --- bodies ------------------------------------------------------------------------------------------- */
+/* --- bodies --------------------------------------------------------------------------------------------- */
 
 static enum fault body_plain(struct h1_reader *r, struct slice in, struct slice *run)
 {

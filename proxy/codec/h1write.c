@@ -1,5 +1,5 @@
-#include "h1.h"
 #include "decimal.h"
+#include "h1.h"
 #include <assert.h>
 #include <sodium.h>
 
@@ -81,7 +81,7 @@ static struct slice number_text(struct number *n, uint64_t value)
     return slice_of(n->digits, decimal_put(value, n->digits));
 }
 
-/* --- heads -------------------------------------------------------------------------------------------- */
+/* --- heads ---------------------------------------------------------------------------------------------- */
 
 /* The lines behind the end-to-end fields: few, fixed, each there or not. */
 struct ending {
@@ -213,7 +213,7 @@ enum fault h1_write_response(struct h1_writer *w, const struct head *head, uint8
     return FAULT_NONE;
 }
 
-/* --- bodies ------------------------------------------------------------------------------------------- */
+/* --- bodies --------------------------------------------------------------------------------------------- */
 
 /* Hex digits of every length that can stand in ${out}: known before the chunk is filled. */
 static size_t size_digits(const struct buf *out)

@@ -24,7 +24,7 @@ static enum fault library_fault(const char *doing)
     return FAULT_SYSTEM;
 }
 
-/* --- the ClientHello ------------------------------------------------------------------------------------- */
+/* --- the ClientHello ------------------------------------------------------------------------------------ */
 
 /*
  * RFC 6066 s.3: a list of names, each with its type; only host_name is defined, and may stand there once.
@@ -110,7 +110,7 @@ static int alpn_choose(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* --- both sides ------------------------------------------------------------------------------------------ */
+/* --- both sides ----------------------------------------------------------------------------------------- */
 
 /* Counted so that KeyUpdates or tickets without end are no free work: wire_read ends them. */
 static void message_seen(int is_write, int version, int type, const void *at, size_t len, SSL *ssl,
@@ -183,7 +183,7 @@ enum fault tlsio_server_tickets(SSL_CTX *ctx, struct slice root, struct slice id
     return fault;
 }
 
-/* --- the upstream's certificate -------------------------------------------------------------------------- */
+/* --- the upstream's certificate ------------------------------------------------------------------------- */
 
 /*
  * What X509_V_FLAG_X509_STRICT asks beyond what proves a name, and what the CAs that companies make by hand lack. Without

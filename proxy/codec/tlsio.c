@@ -17,7 +17,7 @@ void tlsio_library_open(void)
         CRYPTO_secure_malloc_init(SECURE_HEAP_OCTETS, SECURE_HEAP_GRAIN);
 }
 
-/* --- the wire, as OpenSSL sees it ------------------------------------------------------------------------ */
+/* --- the wire, as OpenSSL sees it ----------------------------------------------------------------------- */
 
 static int wire_result(BIO *bio, struct tlsio *t, long n, int retry)
 {
@@ -80,7 +80,7 @@ static const BIO_METHOD *wire_method(void)
     return method = m;
 }
 
-/* --- beginning ------------------------------------------------------------------------------------------- */
+/* --- beginning ------------------------------------------------------------------------------------------ */
 
 static enum fault tlsio_begin(struct tlsio *t, SSL_CTX *ctx, struct wire wire)
 {
@@ -146,7 +146,7 @@ enum fault tlsio_client(struct tlsio *t, SSL_CTX *ctx, struct wire wire, const c
     return FAULT_NONE;
 }
 
-/* --- what went wrong ------------------------------------------------------------------------------------- */
+/* --- what went wrong ------------------------------------------------------------------------------------ */
 
 static const struct {
     int reason;
@@ -215,7 +215,7 @@ static bool alpn_fits(const SSL *ssl)
     return len == 0 || slice_equal(chosen, SLICE("http/1.1"));
 }
 
-/* --- running --------------------------------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------------------------------------- */
 
 /* Sorts a call of OpenSSL that did not succeed; for good, unless it only has to wait. */
 static enum fault call_sort(struct tlsio *t, int result)

@@ -64,8 +64,8 @@ struct tlsio {
  * tlsio_server_ctx(out) / tlsio_client_ctx(ca_file, out): contexts with this house's settings: no renegotiation, no
  *   compression, no early data, cleansed plaintext, read-ahead, partial writes, security level 2;
  *   server: one ticket a handshake, no session cache, ALPN http/1.1 only (another protocol alone: alert 120);
- *   client: certificates verified (X509_V_FLAG_X509_STRICT, no partial wildcards, depth 8), roots from ${ca_file} or, where NULL, the
- *   system's. The configuration file of OpenSSL and SSLKEYLOGFILE are never read.
+ *   client: certificates verified (X509_V_FLAG_X509_STRICT, no partial wildcards, depth 8), roots from ${ca_file}
+ *   or, where NULL, the system's. The configuration file of OpenSSL and SSLKEYLOGFILE are never read.
  *   Fails   FAULT_SYSTEM, FAULT_INVALID (ca_file holds no certificate).
  */
 enum fault tlsio_server_ctx(SSL_CTX **out) CHECKED;
@@ -105,12 +105,14 @@ enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n) CHECKED;
 
 /*
  * tlsio_write(t, from, n): plaintext out, whole records.
- *   Gives   *n  octets that were taken (they are on the wire or in OpenSSL's record buffer, which the next call sends first).
+ *   Gives   *n  octets that were taken (they are on the wire or in OpenSSL's record buffer, which the next call
+ *           sends first).
  *   Fails   FAULT_AGAIN  the wire takes no more: call again with the same octets, or more behind them. FAULT_CLIENT_GONE.
  */
 enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n) CHECKED;
 
-/* tlsio_rest(t): nothing has happened for a while: give OpenSSL's two buffers (33 KiB) back. No-op while octets are in them. */
+/* tlsio_rest(t): nothing has happened for a while: give OpenSSL's two buffers (33 KiB) back. No-op while octets
+ * are in them. */
 void tlsio_rest(struct tlsio *t);
 
 /* tlsio_end(t): send close_notify, once, as far as the wire takes it; wants_out: call again to send the rest. */

@@ -43,7 +43,7 @@ struct audit {
     uint8_t cut[PATH_ROOM]; /* here, not on the stack, which is zeroed at each call */
 };
 
-/* --- composing a line ---------------------------------------------------------------------------- */
+/* --- composing a line ----------------------------------------------------------------------------------- */
 
 static size_t escaped_octets(uint8_t c)
 {
@@ -180,7 +180,7 @@ static enum fault line_what(struct audit *a, const struct audit_entry *e)
     return buf_append(out, SLICE("}\n"));
 }
 
-/* --- writing ------------------------------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------------------------------------- */
 
 /* A pipe takes up to PIPE_BUF octets whole or not at all: so lines of several processes don't mix. */
 static struct slice next_piece(const struct audit *a)
@@ -278,7 +278,7 @@ void audit_write(struct audit *a, const struct audit_entry *e)
     metric_add(METRIC_AUDIT_LOST, 1);
 }
 
-/* --- opening and closing ------------------------------------------------------------------------- */
+/* --- opening and closing -------------------------------------------------------------------------------- */
 
 static enum fault target_open(const char *path, int *fd)
 {

@@ -21,7 +21,7 @@ static void *member_at(struct config *out, size_t offset)
     return (char *)out + offset;
 }
 
-/* --- numbers ---------------------------------------------------------------------------------------------- */
+/* --- numbers -------------------------------------------------------------------------------------------- */
 
 struct unit {
     const char *name;
@@ -103,7 +103,7 @@ static const char *read_size(const struct config_key *key, struct slice value, s
     return NULL;
 }
 
-/* --- words and texts -------------------------------------------------------------------------------------- */
+/* --- words and texts ------------------------------------------------------------------------------------ */
 
 /* Which of the choices in key->form it is; -1 for none. */
 static int choice_parse(const struct config_key *key, struct slice value)
@@ -215,7 +215,7 @@ static const char *read_ca_file(const struct config_key *key, struct slice value
     return why || value.len == 0 ? why : file_check(out->upstream_ca_file, 0, &octets);
 }
 
-/* --- places ------------------------------------------------------------------------------------------------ */
+/* --- places --------------------------------------------------------------------------------------------- */
 
 static bool endpoint_equal(struct endpoint a, struct endpoint b)
 {
@@ -329,7 +329,7 @@ static const char *read_missing(const struct config_key *key, struct slice value
     return slice_equal(value, SLICE("off")) ? NULL : "is not supported by this version: leave it off";
 }
 
-/* --- the table ---------------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------------------ */
 
 #define AT(member)       .at = offsetof(struct config, member)
 #define RANGE(low, high) .least = (low), .most = (high)

@@ -59,7 +59,7 @@ static void conn_goto(struct conn *c, enum conn_state to)
 
 static void conn_wake(void *cookie);
 
-/* --- the end --------------------------------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------------------------------------- */
 
 static void conn_free(struct buried *b)
 {
@@ -110,7 +110,7 @@ static void member_end(struct member *m, enum fault why)
     conn_drop((void *)((uint8_t *)m - offsetof(struct conn, member)), why);
 }
 
-/* --- what the client is told by us ------------------------------------------------------------------------------------------- */
+/* --- what the client is told by us ---------------------------------------------------------------------- */
 
 static void audit_refusal(struct conn *c, enum fault why, struct slice request_id, int status)
 {
@@ -202,7 +202,7 @@ static void conn_answer(struct conn *c, enum fault why)
     conn_goto(c, CONN_READY);
 }
 
-/* --- the states: each does what it can and says whether the next one can go on at once ------------------------------------- */
+/* --- the states: each does what it can and says whether the next one can go on at once ------------------ */
 
 static enum fault conn_WHO(struct conn *c)
 {
@@ -375,7 +375,7 @@ static enum fault (*const conn_steps[CONN_STATES])(struct conn *c) = {
 #undef STATE
 };
 
-/* --- the driver ------------------------------------------------------------------------------------------------------------------ */
+/* --- the driver ----------------------------------------------------------------------------------------- */
 
 static void conn_arm(struct conn *c)
 {
@@ -468,7 +468,7 @@ static void conn_late(struct deadline *d)
     conn_run(c);
 }
 
-/* --- the beginning ---------------------------------------------------------------------------------------------------------------- */
+/* --- the beginning -------------------------------------------------------------------------------------- */
 
 /* More connections than allowed are told so, a few of them; what comes beyond is reset, or telling would be the load. */
 static enum fault conn_count(struct conn *c)

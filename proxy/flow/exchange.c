@@ -64,7 +64,7 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
     return x;
 }
 
-/* --- FRESH: is the record that we are about to decide on the one in Redis? ------------------------------------------------- */
+/* --- FRESH: is the record that we are about to decide on the one in Redis? ------------------------------ */
 
 static enum fault exchange_FRESH(struct exchange *x)
 {
@@ -76,7 +76,7 @@ static enum fault exchange_FRESH(struct exchange *x)
     return FAULT_NONE;
 }
 
-/* --- JUDGE: the head, before anything leaves this house ------------------------------------------------------------------ */
+/* --- JUDGE: the head, before anything leaves this house ------------------------------------------------- */
 
 static enum fault exchange_JUDGE(struct exchange *x)
 {
@@ -87,7 +87,7 @@ static enum fault exchange_JUDGE(struct exchange *x)
     return FAULT_NONE;
 }
 
-/* --- HOLD: the length after substitution stands in the head, so the body comes first ------------------------------------- */
+/* --- HOLD: the length after substitution stands in the head, so the body comes first -------------------- */
 
 static enum fault interim_continue(struct exchange *x)
 {
@@ -162,7 +162,7 @@ static enum fault exchange_HOLD(struct exchange *x)
     return FAULT_NONE;
 }
 
-/* --- CONNECT ---------------------------------------------------------------------------------------------------------------- */
+/* --- CONNECT -------------------------------------------------------------------------------------------- */
 
 static void upstream_opened(void *cookie, enum fault why, const char *detail)
 {
@@ -215,7 +215,7 @@ static enum fault exchange_CONNECT(struct exchange *x)
     return FAULT_NONE;
 }
 
-/* --- RELAY: the request up ---------------------------------------------------------------------------------------------------- */
+/* --- RELAY: the request up ------------------------------------------------------------------------------ */
 
 /* "host", "host:port" or "[v6]": what Host says to the upstream. */
 static struct slice authority_text(const struct exchange *x, char out[static AUTHORITY_TEXT])
@@ -299,7 +299,7 @@ static enum fault exchange_up(struct exchange *x)
     return x->up_at == WRITE_END ? up_end(x) : FAULT_NONE;
 }
 
-/* --- RELAY: the response down ------------------------------------------------------------------------------------------------- */
+/* --- RELAY: the response down --------------------------------------------------------------------------- */
 
 /* 1xx that help the client are passed on, a few of them; others end here. */
 static enum fault down_interim(struct exchange *x, const struct head *h)
@@ -370,7 +370,7 @@ static enum fault exchange_down(struct exchange *x)
     return x->down_at == WRITE_END ? down_end(x) : FAULT_NONE;
 }
 
-/* --- RELAY: both at once --------------------------------------------------------------------------------------------------------- */
+/* --- RELAY: both at once -------------------------------------------------------------------------------- */
 
 static bool waits(enum fault why)
 {
@@ -473,7 +473,7 @@ enum fault exchange_late(const struct exchange *x)
     return client_owes ? FAULT_REQUEST_TIMEOUT : FAULT_UPSTREAM_TIMEOUT;
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------------------------------------- */
 
 static void exchange_audit(const struct exchange *x, enum fault why, int status)
 {

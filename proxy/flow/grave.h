@@ -6,8 +6,8 @@
  * grave - memory that must live until the loop's turn ends.
  *
  *   Layer   flow.
- *   Why     a connection may end inside a callback of something that still looks at it; ending it twice, or from anywhere, is
- *           then harmless.
+ *   Why     a connection may end inside a callback of something that still looks at it; ending it twice, or from
+ *           anywhere, is then harmless.
  */
 struct buried {
     void (*free)(struct buried *b);

@@ -7,8 +7,8 @@
  * mark - the highest version that any worker of this master has seen of a sandbox' record.
  *
  *   Layer   flow.
- *   Why     whoever can write to Redis could bring an older record back: a wider list, a value that was rotated away. A worker
- *           that is born later (reload, crash) must know what the others knew.
+ *   Why     whoever can write to Redis could bring an older record back: a wider list, a value that was rotated
+ *           away. A worker that is born later (reload, crash) must know what the others knew.
  *   Bounds  MARK_SLOTS sandboxes; one that finds no slot has only its worker's own memory. Gone with the master.
  *   Source  contract section 8.
  */

@@ -83,7 +83,7 @@ static void link_leave(struct redislink *l)
         free(l);
 }
 
-/* --- going down ---------------------------------------------------------------------------------- */
+/* --- going down ----------------------------------------------------------------------------------------- */
 
 /* A quarter more or less, so that many workers don't come back all at once. */
 static int64_t backoff_next(struct redislink *l)
@@ -137,7 +137,7 @@ static void link_drop(struct redislink *l, const char *why)
     l->told = true;
 }
 
-/* --- sending ------------------------------------------------------------------------------------- */
+/* --- sending -------------------------------------------------------------------------------------------- */
 
 static void io_want(struct redislink *l)
 {
@@ -215,7 +215,7 @@ static void link_write(struct redislink *l)
         link_drop(l, "it can't be written to");
 }
 
-/* --- replies ------------------------------------------------------------------------------------- */
+/* --- replies -------------------------------------------------------------------------------------------- */
 
 /* An error can quote the command: AUTH's would hold the password, so its code alone is said. */
 static void complain(struct redislink *l, const char *word, const redisReply *error)
@@ -332,7 +332,7 @@ static void link_read(struct redislink *l)
                   why == FAULT_NO_MEMORY ? "no memory" : "its octets are outside the protocol or the bounds");
 }
 
-/* --- connecting ---------------------------------------------------------------------------------- */
+/* --- connecting ----------------------------------------------------------------------------------------- */
 
 static void unix_address(struct redislink *l)
 {
@@ -419,7 +419,7 @@ static void connect_finish(struct redislink *l)
         l->state = LINK_GREETING;
 }
 
-/* --- events -------------------------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------------------------------------- */
 
 static void on_io(struct ev_loop *loop, ev_io *w, int events)
 {
@@ -500,7 +500,7 @@ static void on_alarm(struct ev_loop *loop, ev_timer *w, int events)
     link_leave(l);
 }
 
-/* --- for others ---------------------------------------------------------------------------------- */
+/* --- for others ----------------------------------------------------------------------------------------- */
 
 enum fault redislink_new(struct ev_loop *loop, const struct config_redis *where, uint64_t timeout_ms,
                          const char *channel, struct redislink_events events, struct redislink **out)

@@ -20,7 +20,8 @@ struct redislink;
  * an error (which is written to diag; an error never looks like an absent key, nor does an array that holds one). */
 typedef void redis_fn(void *cookie, enum fault why, const redisReply *reply);
 
-/* message: one on the subscribed channel, borrowed. state: the link came up (subscribed, where it subscribes), went down, or could not come up at first. */
+/* message: one on the subscribed channel, borrowed. state: the link came up (subscribed, where it subscribes),
+ * went down, or could not come up at first. */
 struct redislink_events {
     void (*message)(void *cookie, struct slice payload);
     void (*state)(void *cookie, bool up);
@@ -28,7 +29,8 @@ struct redislink_events {
 };
 
 /*
- * redislink_new(loop, where, timeout_ms, channel, events, out): connect and stay connected. AUTH and SELECT as ${where} asks.
+ * redislink_new(loop, where, timeout_ms, channel, events, out): connect and stay connected. AUTH and SELECT as
+ * ${where} asks.
  *   Takes   channel  not NULL: the link subscribes to it and takes no commands.
  *   Fails   FAULT_NO_MEMORY. A Redis that is away is no failure: the link keeps trying. A host name is resolved once at the
  *           start, blocking, by getaddrinfo: the operator's own name. Only one that had no address then is asked again, with

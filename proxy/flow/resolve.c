@@ -63,7 +63,7 @@ static void resolver_leave(struct resolver *r)
         free(r);
 }
 
-/* --- names -------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------------------- */
 
 static void name_drop(struct name *n)
 {
@@ -101,7 +101,7 @@ static enum fault name_new(struct resolver *r, const struct host *host, struct n
     return FAULT_NONE;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------ */
+/* --- answers -------------------------------------------------------------------------------------------- */
 
 static enum fault fault_of(int status)
 {
@@ -185,7 +185,7 @@ static void answers_tell(struct resolver *r)
     }
 }
 
-/* --- events ------------------------------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------------------------------------- */
 
 static void tick_want(struct resolver *r)
 {
@@ -252,7 +252,7 @@ static void on_socket_state(void *cookie, ares_socket_t fd, int readable, int wr
         ev_io_start(r->loop, place);
 }
 
-/* --- for others --------------------------------------------------------------------------------------- */
+/* --- for others ----------------------------------------------------------------------------------------- */
 
 static enum fault servers_set(struct resolver *r, const struct endpoint *servers, size_t n)
 {

@@ -6,8 +6,8 @@
  * route - one sandbox' connections to one host and port: the idle ones, and the TLS session to resume.
  *
  *   Layer   flow.
- *   Why     a pool belongs to one sandbox and one verified name: an answer left over on a connection, or an identity bound to
- *           it, can't reach another sandbox.
+ *   Why     a pool belongs to one sandbox and one verified name: an answer left over on a connection, or an
+ *           identity bound to it, can't reach another sandbox.
  *   Bounds  ROUTES_MAX of a sandbox, ROUTE_IDLE_MAX idle connections each, for at most ROUTE_IDLE_MS.
  */
 #define ROUTES_MAX       256

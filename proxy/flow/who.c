@@ -37,7 +37,7 @@ struct who {
     ev_timer sweep;
 };
 
-/* --- those who wait ------------------------------------------------------------------------------------------------- */
+/* --- those who wait ------------------------------------------------------------------------------------- */
 
 static void wait_on(struct who_wait *wait, struct who_waits *on, struct ip from)
 {
@@ -65,7 +65,7 @@ static void waits_tell(struct who_waits *waits, enum fault why, struct sandbox *
     }
 }
 
-/* --- records ---------------------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------------------------------------- */
 
 static void sandbox_forget(struct who *who, struct sandbox *s)
 {
@@ -141,7 +141,7 @@ static enum fault hgetall(struct who *who, const char *id, redis_fn *fn, void *c
     return redislink_command(who->commands, argv, 2, fn, cookie);
 }
 
-/* --- keeping a sandbox's record fresh ------------------------------------------------------------------------------------ */
+/* --- keeping a sandbox's record fresh ------------------------------------------------------------------- */
 
 static void refresh(struct sandbox *s);
 
@@ -230,7 +230,7 @@ enum fault who_fresh(struct sandbox *s, struct ip from, struct who_wait *wait)
                                    : FAULT_STORE_UNAVAILABLE;
 }
 
-/* --- from an address to a sandbox ------------------------------------------------------------------------------------------ */
+/* --- from an address to a sandbox ----------------------------------------------------------------------- */
 
 static void entry_free(struct who *who, struct who_entry *e)
 {
@@ -362,7 +362,7 @@ bool who_tell(struct who *who, struct ip from)
     return true;
 }
 
-/* --- changes ------------------------------------------------------------------------------------------------------------ */
+/* --- changes -------------------------------------------------------------------------------------------- */
 
 static void sandbox_changed(struct who *who, struct slice id)
 {
@@ -421,7 +421,7 @@ static void change_state(void *cookie, bool up)
     }
 }
 
-/* --- upkeep -------------------------------------------------------------------------------------------------------------- */
+/* --- upkeep --------------------------------------------------------------------------------------------- */
 
 static void sandboxes_sweep(struct who *who, int64_t now_ms)
 {

@@ -7,8 +7,8 @@
  *   Layer   flow.
  *   Why     identity is the first question of every connection, and Redis must not be asked it every time.
  *   Bounds  one fetch at a time for an address or a sandbox, however many wait; "nobody" is remembered for a second;
- *           a record is checked again before it is cache_ttl old, serves at most cache_stale while Redis is away, and at once
- *           not at all when a change was announced and can't be read.
+ *           a record is checked again before it is cache_ttl old, serves at most cache_stale while Redis is away,
+ *           and at once not at all when a change was announced and can't be read.
  *   Source  contract section 8.
  */
 struct who_wait; /* lies in the one who waits; zeroed before first use */

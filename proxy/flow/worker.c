@@ -52,7 +52,7 @@ void worker_pages_free_row(unsigned row)
     quota_row_free(row);
 }
 
-/* --- accepting ---------------------------------------------------------------------------------------------------------------- */
+/* --- accepting ------------------------------------------------------------------------------------------ */
 
 static void doors_open(struct building *b)
 {
@@ -167,7 +167,7 @@ static void conn_ended(struct worker *w)
         doors_open(b);
 }
 
-/* --- the end ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------------------------------------- */
 
 static void drain_late(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -202,7 +202,7 @@ static void worker_drain(struct ev_loop *loop, ev_signal *signal, int events)
         ev_break(loop, EVBREAK_ALL);
 }
 
-/* --- the beginning ---------------------------------------------------------------------------------------------------------------- */
+/* --- the beginning -------------------------------------------------------------------------------------- */
 
 static enum fault worker_keys(struct worker *w)
 {

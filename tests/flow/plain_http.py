@@ -52,10 +52,15 @@ class PlainClient:
 
     def __init__(self, house, source):
         self.octets, self.closed = bytearray(), None
-        self.socket = socket.create_connection(("127.0.0.1", house.http_port()), 10, source_address=(source, 0))
+        try:
+            self.socket = socket.create_connection(("127.0.0.1", house.http_port()), 10, source_address=(source, 0))
+        except ConnectionResetError:  # it was over before connect() came back
+            self.socket, self.closed = socket.socket(), "rst"
         self.reader = Reader(self.pull)
 
     def pull(self):
+        if self.closed:
+            return b""
         try:
             more = self.socket.recv(65536)
         except OSError as error:

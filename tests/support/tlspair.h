@@ -175,15 +175,18 @@ static inline struct pair *pair_new(struct sandbox *of)
 
     p->of = of;
     p->to_server.room = p->to_client.room = p->to_server.step = p->to_client.step = PIPE_OCTETS;
-    ck_assert_int_eq(tlsio_server(&p->server, of->ctx, (struct wire){.read = server_read, .write = server_write, .cookie = p}, hello, p),
+    ck_assert_int_eq(tlsio_server(&p->server, of->ctx,
+                                  (struct wire){.read = server_read, .write = server_write, .cookie = p},
+                                  hello, p),
                      FAULT_NONE);
     return p;
 }
 
 static inline void pair_client(struct pair *p, const char *name, bool literal, SSL_SESSION *session)
 {
-    ck_assert_int_eq(tlsio_client(&p->client, client_ctx, (struct wire){.read = client_read, .write = client_write, .cookie = p}, name,
-                                  literal, session),
+    ck_assert_int_eq(tlsio_client(&p->client, client_ctx,
+                                  (struct wire){.read = client_read, .write = client_write, .cookie = p},
+                                  name, literal, session),
                      FAULT_NONE);
 }
 

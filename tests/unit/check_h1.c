@@ -53,7 +53,7 @@ static void refused_with(enum fault why, enum fault want, const char *what, size
     ck_assert_msg(why == want, "%s row %zu: %s", what, i, fault_table[why].name);
 }
 
-/* --- refusals: lines that no head may have ------------------------------------------------------------ */
+/* --- refusals: lines that no head may have -------------------------------------------------------------- */
 
 static const struct row framings[] = {
     ROW("Content-Length: 5\r\nTransfer-Encoding: chunked"),
@@ -306,7 +306,7 @@ START_TEST(heads_over_the_limits_are_refused)
 }
 END_TEST
 
-/* --- what passes -------------------------------------------------------------------------------------- */
+/* --- what passes ---------------------------------------------------------------------------------------- */
 
 START_TEST(a_request_is_taken_apart)
 {
@@ -414,7 +414,7 @@ START_TEST(the_body_is_framed_as_the_head_says)
 }
 END_TEST
 
-/* --- whole messages ----------------------------------------------------------------------------------- */
+/* --- whole messages ------------------------------------------------------------------------------------- */
 
 struct result {
     enum fault why;

@@ -69,8 +69,8 @@ START_TEST(octet_classes_are_those_of_the_rfc)
         want |= c == '\t' || (c >= 0x20 && c != 0x7f) ? OCTET_VALUE : 0;
         want |= ascii && !strchr("#\\\"<>^`{|}", c) ? OCTET_TARGET : 0;
         want |= alnum || (ascii && strchr("-._~!$&'()*+,;=%:[]", c)) ? OCTET_AUTHORITY : 0;
-        ck_assert_msg(msg_octet_class[c] == want, "octet 0x%02x is %u, not %u", (unsigned)c, msg_octet_class[c],
-                      want);
+        ck_assert_msg(msg_octet_class[c] == want, "octet 0x%02x is %u, not %u", (unsigned)c,
+                      msg_octet_class[c], want);
     }
 }
 END_TEST

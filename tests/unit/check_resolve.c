@@ -29,7 +29,7 @@ static void room_clear(void)
     ev_loop_destroy(loop);
 }
 
-/* --- asking ------------------------------------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------------------------------------- */
 
 static struct {
     unsigned calls, faults;
@@ -112,7 +112,7 @@ static enum fault outcome(const char *name)
     return told.why;
 }
 
-/* --- refusals ----------------------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------------------------- */
 
 START_TEST(what_has_no_address_is_unreachable_and_soon_forgotten)
 {
@@ -190,7 +190,7 @@ START_TEST(names_beyond_the_bound_are_refused_while_all_are_asked_for)
 }
 END_TEST
 
-/* --- answers ------------------------------------------------------------------------------------------ */
+/* --- answers -------------------------------------------------------------------------------------------- */
 
 START_TEST(literals_are_answered_without_a_question)
 {
@@ -307,7 +307,7 @@ START_TEST(the_systems_servers_serve_where_none_are_named)
 }
 END_TEST
 
-/* --- cancelling and calling back ---------------------------------------------------------------------- */
+/* --- cancelling and calling back ------------------------------------------------------------------------ */
 
 static struct resolve_wait *victim;
 

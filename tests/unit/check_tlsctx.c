@@ -1,7 +1,7 @@
 #include "tlspair.h"
 #include <openssl/x509v3.h>
 
-/* --- the ClientHello ------------------------------------------------------------------------------------- */
+/* --- the ClientHello ------------------------------------------------------------------------------------ */
 
 static int name_add(SSL *ssl, unsigned type, unsigned where, const uint8_t **out, size_t *len, X509 *x,
                     size_t at, int *alert, void *cookie)
@@ -275,7 +275,7 @@ START_TEST(old_versions_and_suites_are_refused_by_both_sides)
 }
 END_TEST
 
-/* --- the upstream's certificate -------------------------------------------------------------------------- */
+/* --- the upstream's certificate ------------------------------------------------------------------------- */
 
 /* A row that says nothing more has P-256, SHA-256, A's signature and dates around now. */
 static const struct {
@@ -383,7 +383,7 @@ START_TEST(a_ca_file_without_certificates_is_refused)
 }
 END_TEST
 
-/* --- tickets --------------------------------------------------------------------------------------------- */
+/* --- tickets -------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *what, *name;
