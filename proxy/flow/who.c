@@ -1,6 +1,7 @@
 #include "who.h"
 #include "clock.h"
 #include "diag.h"
+#include "keys.h"
 #include "mark.h"
 #include "metric.h"
 #include "redislink.h"
@@ -88,6 +89,16 @@ static size_t parts_of(const redisReply *reply, struct record_part *parts)
     return n;
 }
 
+static enum fault record_read(struct worker *w, struct slice id, const struct record_part *parts, size_t n,
+                              struct record **out)
+{
+    enum fault why = record_open(w->keys, id, parts, n, out);
+
+    if (why != FAULT_KEY_UNKNOWN || keys_reload(w) != FAULT_NONE)
+        return why;
+    return record_open(w->keys, id, parts, n, out);
+}
+
 /* The record that Redis gave for ${id}, checked: a sandbox made or brought up to date. */
 static enum fault who_learn(struct who *who, const char *id, const redisReply *reply, struct sandbox **out)
 {
@@ -100,7 +111,7 @@ static enum fault who_learn(struct who *who, const char *id, const redisReply *r
         return FAULT_NOT_FOUND;
     if (reply->elements > 2 * RECORD_PARTS)
         return FAULT_INVALID;
-    TRY(record_open(who->worker->keys, slice_text(id), parts, parts_of(reply, parts), &record));
+    TRY(record_read(who->worker, slice_text(id), parts, parts_of(reply, parts), &record));
     if (strcmp(record->zone, who->worker->config->zone) != 0) {
         record_drop(record);
         return FAULT_NOT_FOUND; /* another zone's sandbox: not ours to serve */

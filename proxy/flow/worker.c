@@ -1,6 +1,7 @@
 #include "clock.h"
 #include "conn.h"
 #include "diag.h"
+#include "keys.h"
 #include "mark.h"
 #include "metric.h"
 #include "quota.h"
@@ -204,17 +205,6 @@ static void worker_drain(struct ev_loop *loop, ev_signal *signal, int events)
 
 /* --- the beginning -------------------------------------------------------------------------------------- */
 
-static enum fault worker_keys(struct worker *w)
-{
-    const char *why_text = NULL;
-    enum fault why = keyring_load(w->config->key_file, &w->keys, &why_text);
-
-    if (why != FAULT_NONE)
-        DIAG(ERROR, "the key file can't be used", DIAG_TEXT("file", slice_text(w->config->key_file)),
-             DIAG_TEXT("why", slice_text(why_text)));
-    return why;
-}
-
 static enum fault worker_roots(struct worker *w)
 {
     const char *file = *w->config->upstream_ca_file ? w->config->upstream_ca_file : NULL;
@@ -237,7 +227,7 @@ static enum fault worker_rooms(struct worker *w)
         DIAG(ERROR, "no memory can be locked for secrets: raise the limit (ulimit -l, LimitMEMLOCK)");
         return FAULT_NO_MEMORY;
     }
-    TRY(worker_keys(w));
+    TRY(keys_load(w));
     TRY(worker_roots(w));
     TRY(audit_new(w->loop, config->audit_log, &w->audit));
     return resolver_new(w->loop, config->resolver, config->resolvers, &w->resolver);

@@ -287,6 +287,20 @@ def older(house, between):
     see_refused(house, newer)
 
 
+@bench.case("a key that is added to the key file is read when the first record needs it, without a restart")
+def key_added(house):
+    house.again()
+    house.warm(house.a)
+    with open(house.key_file, "rb") as old:
+        keys = os.urandom(32) + old.read()  # the first seals, all open
+    fresh = house.key_file + ".new"
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:
+        out.write(keys)
+    os.rename(fresh, house.key_file)
+    d = house.sandbox("sbD", "127.0.0.5", "A")
+    house.warm(d, house.a)
+
+
 @bench.case("the index decides nothing: an address that points to a neighbour's record has none")
 def index(house):
     house.warm(house.a, house.b)
