@@ -25,7 +25,7 @@ struct worker {
     uint8_t ticket_root[32]; /* the seat's */
     struct h1_limits limits;
     struct keyring *keys;
-    int64_t keys_read_ms;
+    int64_t keys_again_ms; /* when the key file was last read again */
     SSL_CTX *client_ctx; /* for all upstreams: it holds the roots, and nobody's identity */
     struct resolver *resolver;
     struct audit *audit;

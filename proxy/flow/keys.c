@@ -16,14 +16,13 @@ enum fault keys_load(struct worker *w)
     }
     keyring_free(w->keys);
     w->keys = fresh;
-    w->keys_read_ms = worker_now_ms(w);
     return FAULT_NONE;
 }
 
 enum fault keys_reload(struct worker *w)
 {
-    if (worker_now_ms(w) - w->keys_read_ms < RELOAD_MS)
+    if (worker_now_ms(w) - w->keys_again_ms < RELOAD_MS)
         return FAULT_KEY_UNKNOWN;
-    w->keys_read_ms = worker_now_ms(w); /* also when it fails: a broken file is not read for every record */
+    w->keys_again_ms = worker_now_ms(w); /* also when it fails: a broken file is not read for every record */
     return keys_load(w);
 }
