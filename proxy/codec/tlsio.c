@@ -311,10 +311,9 @@ enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n)
     return FAULT_NONE;
 }
 
-void tlsio_rest(struct tlsio *t)
+bool tlsio_rest(struct tlsio *t)
 {
-    if (t->ssl && t->shaken && !t->failed)
-        SSL_free_buffers(t->ssl);
+    return t->ssl && t->shaken && !t->failed && SSL_free_buffers(t->ssl) == 1;
 }
 
 void tlsio_end(struct tlsio *t)

@@ -111,9 +111,9 @@ enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n) CHECKED;
  */
 enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n) CHECKED;
 
-/* tlsio_rest(t): nothing has happened for a while: give OpenSSL's two buffers (33 KiB) back. No-op while octets
- * are in them. */
-void tlsio_rest(struct tlsio *t);
+/* tlsio_rest(t): nothing has happened for a while: give OpenSSL's two buffers (33 KiB) back. False: octets are in
+ * them. */
+bool tlsio_rest(struct tlsio *t);
 
 /* tlsio_end(t): send close_notify, once, as far as the wire takes it; wants_out: call again to send the rest. */
 void tlsio_end(struct tlsio *t);

@@ -1,9 +1,12 @@
 #include "link.h"
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define TRIM_LINKS 64
 
 static long wire_read(void *cookie, uint8_t *into, size_t room)
 {
@@ -43,6 +46,7 @@ static void link_event(struct ev_loop *loop, ev_io *io, int events)
 
     (void)loop;
     l->busy = true;
+    l->rested = false;
     if (events & EV_READ)
         l->drained = false;
     l->on_event(l);
@@ -187,12 +191,18 @@ void link_again(struct link *l)
 void links_sweep(struct links *links)
 {
     struct link *l;
+    size_t rested = 0;
 
     TAILQ_FOREACH (l, links, list) {
-        if (!l->busy && l->secure)
-            tlsio_rest(&l->tls);
+        if (!l->busy && !l->rested && l->secure) {
+            l->rested = tlsio_rest(&l->tls);
+            rested += l->rested;
+        }
         l->busy = false;
     }
+    /* The allocator keeps what lies between memory in use; after many links at once that is worth giving to the kernel. */
+    if (rested >= TRIM_LINKS)
+        malloc_trim(0);
 }
 
 void link_end(struct link *l)

@@ -24,6 +24,7 @@ struct link {
     int fd;            /* -1: closed */
     bool secure;       /* octets go through tls */
     bool busy;         /* something happened since the last sweep */
+    bool rested;       /* TLS' buffers were given back since */
     bool drained;      /* the socket gave less than was asked for: nothing is left until the next event */
     bool eof;          /* the peer ended, cleanly, behind what is held in ${in} */
     enum fault broken; /* NONE while it can be read */
