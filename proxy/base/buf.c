@@ -1,5 +1,4 @@
 #include "buf.h"
-#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -10,6 +9,7 @@ struct spare {
 
 static struct {
     size_t octets, keep, count;
+    size_t least; /* the fewest there were since the last trim */
     struct spare *first;
 } pool;
 
@@ -28,6 +28,8 @@ enum fault buf_open(struct buf *b, size_t cap)
         b->base = (uint8_t *)pool.first;
         pool.first = pool.first->next;
         pool.count--;
+        if (pool.count < pool.least)
+            pool.least = pool.count;
         return FAULT_NONE;
     }
     b->base = malloc(cap);
@@ -41,7 +43,7 @@ void buf_close(struct buf *b)
 {
     if (!b->base)
         return;
-    buf_take(b, b->tail - b->head);
+    sodium_memzero(b->base, b->high);
     if (b->cap == pool.octets && pool.count < pool.keep) {
         struct spare *s = (struct spare *)(void *)b->base;
 
@@ -54,13 +56,23 @@ void buf_close(struct buf *b)
     *b = (struct buf){0};
 }
 
+void buf_trim(void)
+{
+    for (; pool.least > 0; pool.least--) {
+        struct spare *s = pool.first;
+
+        pool.first = s->next;
+        pool.count--;
+        free(s);
+    }
+    pool.least = pool.count;
+}
+
 void buf_front(struct buf *b)
 {
-    size_t held = b->tail - b->head, stale = held > b->head ? held : b->head;
+    size_t held = b->tail - b->head;
 
-    /* What moves leaves a copy behind: the part of its old place that is free now is wiped. */
     memmove(b->base, b->base + b->head, held);
-    sodium_memzero(b->base + stale, b->tail - stale);
     b->head = 0;
     b->tail = held;
 }
@@ -85,18 +97,9 @@ struct iovec buf_room(struct buf *b)
     return (struct iovec){b->base ? b->base + b->tail : NULL, b->cap - b->tail};
 }
 
-void buf_fill(struct buf *b, size_t n)
-{
-    assert(n <= b->cap - b->tail);
-    b->tail += n;
-}
-
 void buf_take(struct buf *b, size_t n)
 {
     assert(n <= b->tail - b->head);
-    if (n == 0)
-        return;
-    sodium_memzero(b->base + b->head, n);
     b->head += n;
     if (b->head == b->tail)
         b->head = b->tail = 0;

@@ -1,6 +1,7 @@
 #pragma once
 #include "fault.h"
 #include "slice.h"
+#include <assert.h>
 #include <sys/uio.h>
 
 /*
@@ -8,12 +9,14 @@
  *
  *   Layer   base.
  *   Why     the fixed size is the backpressure: nothing reads what it has no room to hold.
- *   Bounds  cap octets; what is taken is wiped, for it may have held a value. Buffers of the standard size come
- *           from a pool of the process, since an idle connection holds none.
+ *   Bounds  cap octets. What it ever held is wiped when it is closed, for it may have been a value: once, not at every
+ *           take, since a body passes through the same octets thousands of times. Buffers of the standard size come from
+ *           a pool of the process, since an idle connection holds none.
  */
 struct buf {
     uint8_t *base; /* NULL: closed, holds nothing, has no room */
     size_t cap, head, tail;
+    size_t high; /* no octet from here on was ever written */
 };
 
 /*
@@ -30,6 +33,9 @@ void buf_standard(size_t octets, size_t keep);
  */
 enum fault buf_open(struct buf *b, size_t cap) CHECKED;
 
+/* buf_trim(): pooled buffers that nobody needed since the last call go back to the system. */
+void buf_trim(void);
+
 /* buf_close(b): wipe, give back. Harmless on a closed one. */
 void buf_close(struct buf *b);
 
@@ -38,7 +44,13 @@ void buf_close(struct buf *b);
  *   is less than half of all that is free, so slices of ${b} are invalid after the call.
  */
 struct iovec buf_room(struct buf *b);
-void buf_fill(struct buf *b, size_t n);
+static inline void buf_fill(struct buf *b, size_t n)
+{
+    assert(n <= b->cap - b->tail);
+    b->tail += n;
+    if (b->tail > b->high)
+        b->high = b->tail;
+}
 
 /* buf_front(b): move what is held to the front of the buffer. buf_grow(b, cap): a larger buffer with what is held at its
  * front; FAULT_NO_MEMORY leaves it as it was. Slices of ${b} are invalid after both. */
@@ -57,7 +69,7 @@ static inline struct slice buf_held(const struct buf *b)
     return slice_of(b->base ? b->base + b->head : NULL, b->tail - b->head);
 }
 
-/* buf_take(b, n): forget and wipe the first ${n} octets. */
+/* buf_take(b, n): forget the first ${n} octets. */
 void buf_take(struct buf *b, size_t n);
 
 /* buf_append(b, s): all of ${s}, or FAULT_FULL and none of it. Inline: texts are made of many short pieces. */
@@ -69,7 +81,7 @@ CHECKED static inline enum fault buf_append(struct buf *b, struct slice s)
         buf_front(b);
     if (s.len)
         memcpy(b->base + b->tail, s.at, s.len);
-    b->tail += s.len;
+    buf_fill(b, s.len);
     return FAULT_NONE;
 }
 

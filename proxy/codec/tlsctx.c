@@ -4,7 +4,9 @@
 #include <openssl/x509v3.h>
 #include <sodium.h>
 
-#define SUITES_TLS12   "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define SUITES_TLS12 "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20"
+/* AES-128 first: as strong as anything around it, and a quarter cheaper per octet than the library's first choice. */
+#define SUITES_TLS13   "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define GROUPS         "X25519:P-256:P-384"
 #define SECURITY_LEVEL 2
 #define VERIFY_DEPTH   8
@@ -131,15 +133,19 @@ static SSL_CTX *ctx_make(const SSL_METHOD *method)
         return NULL;
     SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
     SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_LEGACY_SERVER_CONNECT);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
+    SSL_CTX_set_options(ctx,
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT |
+                            /* our order, but a client without AES in its processor gets what it can do */
+                            SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     /* No chain is built from a store: a leaf is shown alone, for its issuer is what the client trusts. */
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_msg_callback(ctx, message_seen);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
-        SSL_CTX_set_cipher_list(ctx, SUITES_TLS12) == 1 && SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 &&
-        SSL_CTX_set_max_early_data(ctx, 0) == 1 && SSL_CTX_set_recv_max_early_data(ctx, 0) == 1)
+        SSL_CTX_set_cipher_list(ctx, SUITES_TLS12) == 1 && SSL_CTX_set_ciphersuites(ctx, SUITES_TLS13) == 1 &&
+        SSL_CTX_set1_groups_list(ctx, GROUPS) == 1 && SSL_CTX_set_max_early_data(ctx, 0) == 1 &&
+        SSL_CTX_set_recv_max_early_data(ctx, 0) == 1)
         return ctx;
     SSL_CTX_free(ctx);
     return NULL;

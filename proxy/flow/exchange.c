@@ -13,7 +13,7 @@
 #define SPARE_MAX      256
 
 static TAILQ_HEAD(, exchange) spare = TAILQ_HEAD_INITIALIZER(spare);
-static unsigned spare_count;
+static size_t spare_count, spare_least; /* now, and the fewest since the last trim */
 
 static void client_woken(struct who_wait *wait, enum fault why, struct sandbox *s)
 {
@@ -40,7 +40,8 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
 
     if (x) {
         TAILQ_REMOVE(&spare, x, list);
-        spare_count--;
+        if (--spare_count < spare_least)
+            spare_least = spare_count;
     } else if (!(x = malloc(sizeof *x))) {
         return NULL;
     }
@@ -536,13 +537,14 @@ void exchange_end(struct exchange *x, enum fault why, int status)
     spare_count++;
 }
 
-void exchange_spare_free(void)
+void exchange_trim(bool all)
 {
-    struct exchange *x;
+    for (size_t n = all ? spare_count : spare_least; n > 0; n--) {
+        struct exchange *x = TAILQ_FIRST(&spare);
 
-    while ((x = TAILQ_FIRST(&spare))) {
         TAILQ_REMOVE(&spare, x, list);
+        spare_count--;
         free(x);
     }
-    spare_count = 0;
+    spare_least = spare_count;
 }

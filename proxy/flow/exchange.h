@@ -98,5 +98,5 @@ enum fault exchange_late(const struct exchange *x);
  */
 void exchange_end(struct exchange *x, enum fault why, int status);
 
-/* exchange_spare_free(): the memory that is kept for the next exchanges. */
-void exchange_spare_free(void);
+/* exchange_trim(all): memory that is kept for the next exchanges and was not needed since the last call, or ${all} of it. */
+void exchange_trim(bool all);

@@ -97,6 +97,8 @@ static void sweep_due(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     links_sweep(&w->links);
+    exchange_trim(false);
+    buf_trim();
 }
 
 static void patience_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -307,7 +309,7 @@ static void worker_close(struct building *b)
     audit_free(w->audit);
     SSL_CTX_free(w->client_ctx);
     keyring_free(w->keys);
-    exchange_spare_free();
+    exchange_trim(true);
     ev_signal_stop(w->loop, &b->term);
     ev_timer_stop(w->loop, &b->pause);
     ev_timer_stop(w->loop, &b->patience);
