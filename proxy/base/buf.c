@@ -2,34 +2,50 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-/* A free buffer's first octets hold the link to the next: the rest of it is wiped already. */
+/* What a free buffer begins with: the rest of it is dirty up to ${high}, until it is trimmed. */
 struct spare {
     struct spare *next;
+    size_t high;
 };
 
-static struct {
+static struct pool {
     size_t octets, keep, count;
     size_t least; /* the fewest there were since the last trim */
     struct spare *first;
-} pool;
+} pools[BUF_POOLS];
 
-void buf_standard(size_t octets, size_t keep)
+void buf_pool(size_t octets, size_t keep)
 {
-    assert(pool.first == NULL && octets >= sizeof(struct spare));
-    pool.octets = octets;
-    pool.keep = keep;
+    struct pool *p = pools;
+
+    while (p->octets)
+        p++;
+    assert(p < pools + BUF_POOLS && octets >= sizeof(struct spare));
+    *p = (struct pool){.octets = octets, .keep = keep};
+}
+
+static struct pool *pool_of(size_t octets)
+{
+    for (struct pool *p = pools; p < pools + BUF_POOLS; p++)
+        if (p->octets == octets)
+            return p;
+    return NULL;
 }
 
 enum fault buf_open(struct buf *b, size_t cap)
 {
+    struct pool *p = pool_of(cap);
+
     assert(b->base == NULL && cap > 0);
     *b = (struct buf){.cap = cap};
-    if (cap == pool.octets && pool.first) {
-        b->base = (uint8_t *)pool.first;
-        pool.first = pool.first->next;
-        pool.count--;
-        if (pool.count < pool.least)
-            pool.least = pool.count;
+    if (p && p->first) {
+        struct spare *s = p->first;
+
+        b->base = (uint8_t *)s;
+        b->high = s->high > sizeof *s ? s->high : sizeof *s;
+        p->first = s->next;
+        if (--p->count < p->least)
+            p->least = p->count;
         return FAULT_NONE;
     }
     b->base = malloc(cap);
@@ -41,31 +57,43 @@ enum fault buf_open(struct buf *b, size_t cap)
 
 void buf_close(struct buf *b)
 {
+    struct pool *p = pool_of(b->cap);
+
     if (!b->base)
         return;
-    sodium_memzero(b->base, b->high);
-    if (b->cap == pool.octets && pool.count < pool.keep) {
+    if (p && p->count < p->keep) {
         struct spare *s = (struct spare *)(void *)b->base;
 
-        s->next = pool.first;
-        pool.first = s;
-        pool.count++;
+        *s = (struct spare){p->first, b->high};
+        p->first = s;
+        p->count++;
     } else {
+        sodium_memzero(b->base, b->high);
         free(b->base);
     }
     *b = (struct buf){0};
 }
 
-void buf_trim(void)
+static void pool_trim(struct pool *p)
 {
-    for (; pool.least > 0; pool.least--) {
-        struct spare *s = pool.first;
+    for (struct spare *s = p->first; s; s = s->next) {
+        if (s->high > sizeof *s)
+            sodium_memzero(s + 1, s->high - sizeof *s);
+        s->high = 0;
+    }
+    for (; p->least > 0; p->least--, p->count--) {
+        struct spare *s = p->first;
 
-        pool.first = s->next;
-        pool.count--;
+        p->first = s->next;
         free(s);
     }
-    pool.least = pool.count;
+    p->least = p->count;
+}
+
+void buf_trim(void)
+{
+    for (size_t i = 0; i < BUF_POOLS; i++)
+        pool_trim(&pools[i]);
 }
 
 void buf_front(struct buf *b)

@@ -9,9 +9,9 @@
  *
  *   Layer   base.
  *   Why     the fixed size is the backpressure: nothing reads what it has no room to hold.
- *   Bounds  cap octets. What it ever held is wiped when it is closed, for it may have been a value: once, not at every
- *           take, since a body passes through the same octets thousands of times. Buffers of the standard size come from
- *           a pool of the process, since an idle connection holds none.
+ *   Bounds  cap octets. What it ever held is wiped, for it may have been a value: when it is closed, or, in a buffer of a
+ *           pooled size, by the next buf_trim; not at every take, since a body passes through the same octets thousands
+ *           of times. An idle connection holds no buffer.
  */
 struct buf {
     uint8_t *base; /* NULL: closed, holds nothing, has no room */
@@ -20,23 +20,25 @@ struct buf {
 };
 
 /*
- * buf_standard(octets, keep): the size that is pooled, and how many free ones are kept. Once, before the first
- *   buf_open of that size.
+ * buf_pool(octets, keep): buffers of this size are pooled, and so many free ones are kept. Up to BUF_POOLS sizes, each once,
+ *   before the first buf_open of it.
  */
-void buf_standard(size_t octets, size_t keep);
+#define BUF_POOLS 2
+void buf_pool(size_t octets, size_t keep);
 
 /*
  * buf_open(b, cap): make ${b} an empty buffer of ${cap} octets.
  *   Takes   b   zeroed or closed.
  *   Fails   FAULT_NO_MEMORY.
- *   Costs   no system call for the standard size while the pool has one.
+ *   Costs   no system call for a pooled size while the pool has one.
  */
 enum fault buf_open(struct buf *b, size_t cap) CHECKED;
 
-/* buf_trim(): pooled buffers that nobody needed since the last call go back to the system. */
+/* buf_trim(): free buffers are wiped; those that nobody needed since the last call go back to the system. To be called about
+ * once a second. */
 void buf_trim(void);
 
-/* buf_close(b): wipe, give back. Harmless on a closed one. */
+/* buf_close(b): give it back. Harmless on a closed one. */
 void buf_close(struct buf *b);
 
 /*

@@ -9,6 +9,7 @@
 #define SUITES_TLS13   "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define GROUPS         "X25519:P-256:P-384"
 #define SECURITY_LEVEL 2
+#define READ_OCTETS    65536 /* of one read from the wire: four full records */
 #define VERIFY_DEPTH   8
 
 #define TICKET_ROOT_OCTETS 32
@@ -141,6 +142,7 @@ static SSL_CTX *ctx_make(const SSL_METHOD *method)
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(ctx, READ_OCTETS);
     SSL_CTX_set_msg_callback(ctx, message_seen);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
         SSL_CTX_set_cipher_list(ctx, SUITES_TLS12) == 1 && SSL_CTX_set_ciphersuites(ctx, SUITES_TLS13) == 1 &&

@@ -343,7 +343,7 @@ static enum fault conn_FLUSH(struct conn *c)
     metric_add(METRIC_BYTES_CLIENT_OUT, link_write(&c->link));
     if (c->link.mute)
         return FAULT_CLIENT_GONE;
-    if (buf_held(&c->link.out).len)
+    if (link_unsent(&c->link))
         return FAULT_AGAIN;
     conn_goto(c, CONN_LINGER);
     return FAULT_NONE;
@@ -449,7 +449,7 @@ static void conn_late(struct deadline *d)
 {
     struct conn *c = (void *)((uint8_t *)d - offsetof(struct conn, deadline));
     enum fault why = conn_table[c->state].late;
-    bool unread = buf_held(&c->link.out).len > 0;
+    bool unread = link_unsent(&c->link);
 
     if (c->state == CONN_EXCHANGE)
         why = c->exchange->answered && unread ? FAULT_CLIENT_SLOW : exchange_late(c->exchange);

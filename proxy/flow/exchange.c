@@ -469,7 +469,7 @@ enum fault exchange_step(struct exchange *x)
 enum fault exchange_late(const struct exchange *x)
 {
     bool client_owes = x->state == EXCHANGE_HOLD || (x->state == EXCHANGE_RELAY && x->up_at != WRITE_DONE &&
-                                                     !buf_held(&x->upstream->link.out).len);
+                                                     !link_unsent(&x->upstream->link));
 
     return client_owes ? FAULT_REQUEST_TIMEOUT : FAULT_UPSTREAM_TIMEOUT;
 }

@@ -25,14 +25,71 @@ static long wire_read(void *cookie, uint8_t *into, size_t room)
     return n;
 }
 
-static long wire_write(void *cookie, const uint8_t *from, size_t len)
+static long socket_write(const struct link *l, struct slice from)
 {
-    struct link *l = cookie;
-    ssize_t n = send(l->fd, from, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = send(l->fd, from.at, from.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (n < 0)
         return errno == EINTR ? -EAGAIN : -errno;
     return n;
+}
+
+/* What is left of an earlier send goes before anything else: 0 when it has gone, else why not. */
+static long unsent_write(struct link *l)
+{
+    while (buf_held(&l->unsent).len) {
+        long n = socket_write(l, buf_held(&l->unsent));
+
+        if (n < 0)
+            return n;
+        buf_take(&l->unsent, (size_t)n);
+    }
+    buf_close(&l->unsent);
+    return 0;
+}
+
+/* The records of one link_write are gathered here, and go out in one system call. */
+static struct {
+    uint8_t octets[LINK_BULK_OCTETS + 4096];
+    size_t len;
+    const struct link *owner; /* whose link_write runs */
+} pen;
+
+/* One call for what was gathered; what the socket does not take waits in ${unsent}. */
+static void pen_write(struct link *l)
+{
+    struct slice all = slice_of(pen.octets, pen.len);
+    long n = all.len ? socket_write(l, all) : 0;
+
+    pen.len = 0;
+    if (n < 0 && n != -EAGAIN) {
+        l->mute = true;
+        return;
+    }
+    all = slice_drop(all, n > 0 ? (size_t)n : 0);
+    l->bulk_out = l->bulk_out && !all.len;
+    if (all.len && (buf_open(&l->unsent, all.len) != FAULT_NONE || buf_append(&l->unsent, all) != FAULT_NONE))
+        l->mute = true;
+}
+
+static long wire_write(void *cookie, const uint8_t *from, size_t len)
+{
+    struct link *l = cookie;
+    long why = unsent_write(l);
+
+    if (why < 0)
+        return why;
+    if (pen.owner != l)
+        return socket_write(l, slice_of(from, len));
+    if (len > sizeof pen.octets - pen.len)
+        pen_write(l);
+    if (l->mute || buf_held(&l->unsent).len)
+        return l->mute ? -EPIPE : -EAGAIN;
+    if (len > sizeof pen.octets)
+        return socket_write(l, slice_of(from, len));
+    memcpy(pen.octets + pen.len, from, len);
+    pen.len += len;
+    return (long)len;
 }
 
 static bool wire_dry(void *cookie)
@@ -96,7 +153,7 @@ size_t link_read(struct link *l)
         return 0;
     if (l->drained && !(l->secure && tlsio_pending(&l->tls)))
         return 0;
-    if (!l->in.base && buf_open(&l->in, LINK_OCTETS) != FAULT_NONE) {
+    if (!l->in.base && buf_open(&l->in, l->bulk_in ? LINK_BULK_OCTETS : LINK_OCTETS) != FAULT_NONE) {
         l->broken = FAULT_NO_MEMORY;
         return 0;
     }
@@ -104,8 +161,10 @@ size_t link_read(struct link *l)
         struct iovec room = buf_room(&l->in);
         size_t n = 0;
 
-        if (room.iov_len == 0)
+        if (room.iov_len == 0) {
+            l->bulk_in = true;
             return all;
+        }
         enum fault why = l->secure ? tlsio_read(&l->tls, room, &n) : plain_read(l, room, &n);
 
         buf_fill(&l->in, n);
@@ -120,30 +179,58 @@ size_t link_read(struct link *l)
     }
 }
 
-size_t link_write(struct link *l)
+/* More than a record at once is worth gathering: the copy costs less than a call for each. */
+static void out_write(struct link *l, size_t *all)
 {
-    size_t all = 0;
-
-    while (l->fd >= 0 && !l->mute && buf_held(&l->out).len) {
+    pen.owner = l->secure && buf_held(&l->out).len > LINK_OCTETS ? l : NULL;
+    while (!l->mute && buf_held(&l->out).len) {
         size_t n = 0;
         enum fault why =
             l->secure ? tlsio_write(&l->tls, buf_held(&l->out), &n) : plain_write(l, buf_held(&l->out), &n);
 
         buf_take(&l->out, n);
-        all += n;
-        if (why == FAULT_AGAIN)
-            return all;
+        *all += n;
+        if (why == FAULT_AGAIN) {
+            l->bulk_out = false;
+            break;
+        }
         if (why != FAULT_NONE)
             l->mute = true;
     }
+    if (pen.owner)
+        pen_write(l);
+    pen.owner = NULL;
+}
+
+size_t link_write(struct link *l)
+{
+    size_t all = 0;
+
+    if (l->fd < 0)
+        return 0;
+    if (!l->mute) {
+        long why = unsent_write(l);
+
+        l->mute = why < 0 && why != -EAGAIN;
+        if (why == -EAGAIN)
+            return 0;
+    }
+    if (buf_held(&l->out).len >= LINK_OCTETS - LINK_OCTETS / 8)
+        l->bulk_out = true;
+    out_write(l, &all);
     if (l->mute || !buf_held(&l->out).len)
         buf_close(&l->out);
     return all;
 }
 
+bool link_unsent(const struct link *l)
+{
+    return !l->mute && (buf_held(&l->out).len || buf_held(&l->unsent).len);
+}
+
 enum fault link_room(struct link *l)
 {
-    return l->out.base ? FAULT_NONE : buf_open(&l->out, LINK_OCTETS);
+    return l->out.base ? FAULT_NONE : buf_open(&l->out, l->bulk_out ? LINK_BULK_OCTETS : LINK_OCTETS);
 }
 
 static void link_wait(struct link *l, int want)
@@ -171,7 +258,7 @@ void link_arm(struct link *l, bool read)
     }
     if (read && room && !l->eof)
         want |= EV_READ;
-    if (buf_held(&l->out).len && !l->mute)
+    if (link_unsent(l))
         want |= EV_WRITE;
     link_wait(l, want);
     if (want & EV_READ && l->secure && tlsio_pending(&l->tls))
@@ -196,6 +283,7 @@ void links_sweep(struct links *links)
     TAILQ_FOREACH (l, links, list) {
         if (!l->busy && !l->rested && l->secure) {
             l->rested = tlsio_rest(&l->tls);
+            l->bulk_in = l->bulk_out = false;
             rested += l->rested;
         }
         l->busy = false;
@@ -227,4 +315,5 @@ void link_close(struct link *l)
     l->fd = -1;
     buf_close(&l->in);
     buf_close(&l->out);
+    buf_close(&l->unsent);
 }

@@ -10,9 +10,11 @@
  *   Layer   flow.
  *   Why     both sides of the house move octets in the same way: read what there is room for, write what is held, and
  *           compute from that what to wait for. A room above never touches a socket.
- *   Bounds  two buffers of LINK_OCTETS, held only while something is in them; a link that waits has none.
+ *   Bounds  two buffers of LINK_OCTETS, held only while something is in them or is awaited; an idle link has none. Where
+ *           octets come faster than that, and go as fast, of LINK_BULK_OCTETS: a system call for four records, not for each.
  */
-#define LINK_OCTETS 16384 /* the plaintext of one full TLS record */
+#define LINK_OCTETS      16384 /* the plaintext of one full TLS record */
+#define LINK_BULK_OCTETS 65536 /* of a buffer through which much passes */
 
 TAILQ_HEAD(links, link); /* all of a worker's */
 
@@ -21,16 +23,18 @@ struct link {
     struct links *links;
     TAILQ_ENTRY(link) list;
     ev_io io;
-    int fd;            /* -1: closed */
-    bool secure;       /* octets go through tls */
-    bool busy;         /* something happened since the last sweep */
-    bool rested;       /* TLS' buffers were given back since */
+    int fd;                 /* -1: closed */
+    bool secure;            /* octets go through tls */
+    bool busy;              /* something happened since the last sweep */
+    bool rested;            /* TLS' buffers were given back since */
+    bool bulk_in, bulk_out; /* the last buffer was full: the next one is a large one */
     bool drained;      /* the socket gave less than was asked for: nothing is left until the next event */
     bool eof;          /* the peer ended, cleanly, behind what is held in ${in} */
     enum fault broken; /* NONE while it can be read */
     bool mute;         /* it can't be written any more; what is still to be read may explain why */
     struct tlsio tls;
     struct buf in, out; /* plaintext; closed while empty */
+    struct buf unsent;  /* records that the socket had no room for; they go first */
     void (*on_event)(struct link *l);
 };
 
@@ -54,6 +58,9 @@ size_t link_read(struct link *l);
 /* link_write(l): as much of ${out} as the socket takes; what a mute link is given is dropped. Gives octets written; closes
  * ${out} once it is empty. */
 size_t link_write(struct link *l);
+
+/* link_unsent(l): octets that the kernel has not taken yet? */
+bool link_unsent(const struct link *l);
 
 /* link_room(l): ${out}, opened where it is closed; FAULT_NO_MEMORY. */
 enum fault link_room(struct link *l) CHECKED;

@@ -310,6 +310,6 @@ void upstream_rest(struct upstream *u)
 
 bool upstream_reusable(const struct upstream *u)
 {
-    return u->state == UPSTREAM_BUSY && !u->link.broken && !u->link.eof && !buf_held(&u->link.out).len &&
+    return u->state == UPSTREAM_BUSY && !u->link.broken && !u->link.eof && !link_unsent(&u->link) &&
            (!u->link.secure || !tlsio_pending(&u->link.tls));
 }

@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ACCEPTS_A_TURN 64
-#define ACCEPT_PAUSE_S 0.1 /* after a failure that only time can mend: no descriptors, no memory */
-#define BUFFERS_KEPT   1024
-#define SWEEP_S        1.0
-#define ARENA_OCTETS   ((size_t)64 * 1024 * 1024)
+#define ACCEPTS_A_TURN    64
+#define ACCEPT_PAUSE_S    0.1 /* after a failure that only time can mend: no descriptors, no memory */
+#define BUFFERS_KEPT      1024
+#define BULK_BUFFERS_KEPT 64
+#define SWEEP_S           1.0
+#define ARENA_OCTETS      ((size_t)64 * 1024 * 1024)
 
 struct door {
     ev_io io;
@@ -274,7 +275,8 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     metric_row_take(seat->row);
     quota_row_take(seat->row);
     table_seed();
-    buf_standard(LINK_OCTETS, BUFFERS_KEPT);
+    buf_pool(LINK_OCTETS, BUFFERS_KEPT);
+    buf_pool(LINK_BULK_OCTETS, BULK_BUFFERS_KEPT);
     tlsio_library_open();
     w->config = config;
     memcpy(w->ticket_root, seat->ticket_root, sizeof w->ticket_root);
