@@ -7,6 +7,7 @@
 #include "quota.h"
 #include "tlsio.h"
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -272,6 +273,8 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     if (!b)
         return FAULT_NO_MEMORY;
     clock_turn();
+    /* Buffers come and go among objects that stay: on pages of their own they leave no holes behind. */
+    mallopt(M_MMAP_THRESHOLD, LINK_OCTETS);
     metric_row_take(seat->row);
     quota_row_take(seat->row);
     table_seed();
