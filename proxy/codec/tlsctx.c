@@ -9,8 +9,9 @@
 #define SUITES_TLS13   "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define GROUPS         "X25519:P-256:P-384"
 #define SECURITY_LEVEL 2
-#define READ_OCTETS    65536 /* of one read from the wire: four full records */
-#define VERIFY_DEPTH   8
+#define READ_OCTETS \
+    65536 /* of one read from a host: answers are what is large; a client's connection may idle for hours */
+#define VERIFY_DEPTH 8
 
 #define TICKET_ROOT_OCTETS 32
 #define TICKET_KEY_OCTETS  80 /* what OpenSSL takes: 16 of name, 32 for HMAC, 32 for AES */
@@ -142,7 +143,6 @@ static SSL_CTX *ctx_make(const SSL_METHOD *method)
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_default_read_buffer_len(ctx, READ_OCTETS);
     SSL_CTX_set_msg_callback(ctx, message_seen);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
         SSL_CTX_set_cipher_list(ctx, SUITES_TLS12) == 1 && SSL_CTX_set_ciphersuites(ctx, SUITES_TLS13) == 1 &&
@@ -256,6 +256,7 @@ enum fault tlsio_client_ctx(const char *ca_file, SSL_CTX **out)
         fault = library_fault("making a client's context");
         goto drop_ctx;
     }
+    SSL_CTX_set_default_read_buffer_len(ctx, READ_OCTETS);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, leaf_checked);
     SSL_CTX_set_verify_depth(ctx, VERIFY_DEPTH);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

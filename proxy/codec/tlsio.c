@@ -311,6 +311,11 @@ enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n)
     return FAULT_NONE;
 }
 
+bool tlsio_may_wait(const struct tlsio *t)
+{
+    return t->shaken && SSL_version(t->ssl) == TLS1_3_VERSION;
+}
+
 bool tlsio_rest(struct tlsio *t)
 {
     return t->ssl && t->shaken && !t->failed && SSL_free_buffers(t->ssl) == 1;

@@ -111,6 +111,10 @@ enum fault tlsio_read(struct tlsio *t, struct iovec room, size_t *n) CHECKED;
  */
 enum fault tlsio_write(struct tlsio *t, struct slice from, size_t *n) CHECKED;
 
+/* tlsio_may_wait(t): the handshake is done, and what was written last may go out later, with the first message: TLS 1.3's
+ * ticket (server) or Finished (client). In TLS 1.2 the peer may be waiting for it. */
+bool tlsio_may_wait(const struct tlsio *t);
+
 /* tlsio_rest(t): nothing has happened for a while: give OpenSSL's two buffers (33 KiB) back. False: octets are in
  * them. */
 bool tlsio_rest(struct tlsio *t);

@@ -252,7 +252,7 @@ static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_P
 static enum fault conn_SHAKE(struct conn *c)
 {
     const char *why_text;
-    enum fault why = tlsio_shake(&c->link.tls, &why_text);
+    enum fault why = link_shake(&c->link, &why_text);
 
     if (why == FAULT_AGAIN)
         return FAULT_AGAIN;
@@ -340,7 +340,7 @@ static enum fault conn_EXCHANGE(struct conn *c)
 
 static enum fault conn_FLUSH(struct conn *c)
 {
-    metric_add(METRIC_BYTES_CLIENT_OUT, link_write(&c->link));
+    metric_add(METRIC_BYTES_CLIENT_OUT, link_end(&c->link));
     if (c->link.mute)
         return FAULT_CLIENT_GONE;
     if (link_unsent(&c->link))
@@ -354,7 +354,6 @@ static enum fault conn_LINGER(struct conn *c)
 {
     size_t held = buf_held(&c->link.in).len;
 
-    link_end(&c->link);
     h1stream_begin(&c->stream);
     buf_take(&c->link.in, buf_held(&c->link.in).len);
     c->lingered += held;

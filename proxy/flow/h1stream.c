@@ -1,5 +1,4 @@
 #include "h1stream.h"
-#include <assert.h>
 
 static struct h1stream *of(struct stream *s)
 {
@@ -50,7 +49,11 @@ static enum fault h1_head(struct stream *stream, struct head *out)
     size_t used = 0;
     enum fault why;
 
-    assert(s->cursor == 0);
+    if (s->keeping) { /* the same head again: there was no room to write it */
+        s->keeping = false;
+        s->cursor = s->head_len = 0;
+        s->reader = (struct h1_reader){0};
+    }
     /* From here on nothing moves what the head's slices point to: it stands at the front of its buffer. */
     if (in->base && in->head > 0)
         buf_front(in);

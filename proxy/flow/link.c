@@ -37,6 +37,7 @@ static long socket_write(const struct link *l, struct slice from)
 /* What is left of an earlier send goes before anything else: 0 when it has gone, else why not. */
 static long unsent_write(struct link *l)
 {
+    l->lazy = false;
     while (buf_held(&l->unsent).len) {
         long n = socket_write(l, buf_held(&l->unsent));
 
@@ -54,6 +55,23 @@ static struct {
     size_t len;
     const struct link *owner; /* whose link_write runs */
 } pen;
+
+/*
+ * From here on what ${l} writes is gathered. A lazy ticket of the handshake goes first; other unsent octets have their own
+ * event to wait for.
+ */
+static void pen_take(struct link *l)
+{
+    pen.owner = l;
+    if (!l->lazy)
+        return;
+    struct slice ticket = buf_held(&l->unsent);
+
+    memcpy(pen.octets, ticket.at, ticket.len);
+    pen.len = ticket.len;
+    buf_close(&l->unsent);
+    l->lazy = false;
+}
 
 /* One call for what was gathered; what the socket does not take waits in ${unsent}. */
 static void pen_write(struct link *l)
@@ -179,10 +197,11 @@ size_t link_read(struct link *l)
     }
 }
 
-/* More than a record at once is worth gathering: the copy costs less than a call for each. */
 static void out_write(struct link *l, size_t *all)
 {
-    pen.owner = l->secure && buf_held(&l->out).len > LINK_OCTETS ? l : NULL;
+    /* More than a record at once is worth gathering, and whatever a ticket waits for. */
+    if (l->secure && (l->lazy || buf_held(&l->out).len > LINK_OCTETS))
+        pen_take(l);
     while (!l->mute && buf_held(&l->out).len) {
         size_t n = 0;
         enum fault why =
@@ -197,9 +216,24 @@ static void out_write(struct link *l, size_t *all)
         if (why != FAULT_NONE)
             l->mute = true;
     }
+}
+
+static void out_done(struct link *l)
+{
     if (pen.owner)
         pen_write(l);
     pen.owner = NULL;
+    if (l->mute || !buf_held(&l->out).len)
+        buf_close(&l->out);
+}
+
+/* What waits for the socket, but is not lazy, goes first: false when it could not, and nothing else is to be tried. */
+static bool unsent_gone(struct link *l)
+{
+    long why = l->mute || l->lazy ? 0 : unsent_write(l);
+
+    l->mute = l->mute || (why < 0 && why != -EAGAIN);
+    return !l->mute && why == 0;
 }
 
 size_t link_write(struct link *l)
@@ -208,24 +242,41 @@ size_t link_write(struct link *l)
 
     if (l->fd < 0)
         return 0;
-    if (!l->mute) {
-        long why = unsent_write(l);
-
-        l->mute = why < 0 && why != -EAGAIN;
-        if (why == -EAGAIN)
-            return 0;
-    }
+    if (!l->mute && !unsent_gone(l) && !l->mute)
+        return 0;
+    if (!buf_held(&l->out).len)
+        return 0;
     if (buf_held(&l->out).len >= LINK_OCTETS - LINK_OCTETS / 8)
         l->bulk_out = true;
     out_write(l, &all);
-    if (l->mute || !buf_held(&l->out).len)
-        buf_close(&l->out);
+    out_done(l);
     return all;
+}
+
+enum fault link_shake(struct link *l, const char **why)
+{
+    *why = NULL;
+    if (!unsent_gone(l))
+        return l->mute ? FAULT_CLIENT_GONE : FAULT_AGAIN;
+    pen.owner = l;
+    enum fault fault = tlsio_shake(&l->tls, why);
+
+    pen.owner = NULL;
+    if (fault != FAULT_NONE || !tlsio_may_wait(&l->tls)) {
+        pen_write(l);
+        return fault;
+    }
+    if (pen.len && (buf_open(&l->unsent, pen.len) != FAULT_NONE ||
+                    buf_append(&l->unsent, slice_of(pen.octets, pen.len)) != FAULT_NONE))
+        l->mute = true;
+    l->lazy = pen.len > 0;
+    pen.len = 0;
+    return FAULT_NONE;
 }
 
 bool link_unsent(const struct link *l)
 {
-    return !l->mute && (buf_held(&l->out).len || buf_held(&l->unsent).len);
+    return !l->mute && (buf_held(&l->out).len || (!l->lazy && buf_held(&l->unsent).len));
 }
 
 enum fault link_room(struct link *l)
@@ -267,7 +318,7 @@ void link_arm(struct link *l, bool read)
 
 void link_arm_shake(struct link *l)
 {
-    link_wait(l, (l->tls.wants_in ? EV_READ : 0) | (l->tls.wants_out ? EV_WRITE : 0));
+    link_wait(l, (l->tls.wants_in ? EV_READ : 0) | (l->tls.wants_out || link_unsent(l) ? EV_WRITE : 0));
 }
 
 void link_again(struct link *l)
@@ -293,13 +344,26 @@ void links_sweep(struct links *links)
         malloc_trim(0);
 }
 
-void link_end(struct link *l)
+size_t link_end(struct link *l)
 {
-    if (l->fd < 0 || l->mute)
-        return;
-    if (l->secure)
-        tlsio_end(&l->tls);
-    shutdown(l->fd, SHUT_WR);
+    size_t all = 0;
+
+    if (l->fd < 0 || !unsent_gone(l))
+        return 0;
+    if (!l->ended) { /* the last octets and the goodbye are one call */
+        if (l->secure)
+            pen_take(l);
+        out_write(l, &all);
+        l->ended = !l->mute && !buf_held(&l->out).len;
+        if (l->ended && l->secure)
+            tlsio_end(&l->tls);
+        out_done(l);
+    }
+    if (l->ended && !l->finned && !link_unsent(l)) {
+        shutdown(l->fd, SHUT_WR);
+        l->finned = true;
+    }
+    return all;
 }
 
 void link_close(struct link *l)

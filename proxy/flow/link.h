@@ -35,6 +35,8 @@ struct link {
     struct tlsio tls;
     struct buf in, out; /* plaintext; closed while empty */
     struct buf unsent;  /* records that the socket had no room for; they go first */
+    bool lazy;          /* ${unsent} is the handshake's last word: it waits for company */
+    bool ended, finned; /* close_notify, and FIN, were written */
     void (*on_event)(struct link *l);
 };
 
@@ -71,13 +73,25 @@ enum fault link_room(struct link *l) CHECKED;
  */
 void link_arm(struct link *l, bool read);
 
-/* link_shake(l): wait for what the handshake asks. */
+/*
+ * link_shake(l, why): tlsio_shake, with the records of a flight in one system call. What TLS 1.3 writes last (the server's
+ *   ticket, the client's Finished) goes out with the first message: nobody waits for it before that.
+ *   Fails   as tlsio_shake.
+ */
+enum fault link_shake(struct link *l, const char **why) CHECKED;
+
+/* link_arm_shake(l): wait for what the handshake asks. */
 void link_arm_shake(struct link *l);
 
 /* link_again(l): come back in the next turn of the loop without an event of the socket (fairness, octets held by TLS).
  * Behind link_arm only: a change of what is waited for forgets it. */
 void link_again(struct link *l);
 
-/* link_end(l): close_notify and FIN, as far as they go out; link_close(l): everything freed. Both harmless twice. */
-void link_end(struct link *l);
+/*
+ * link_end(l): what is held in ${out}, close_notify and FIN, in one system call where they fit; call again while link_unsent.
+ *   Gives   octets of ${out} written. Harmless twice.
+ */
+size_t link_end(struct link *l);
+
+/* link_close(l): everything freed. Harmless twice. */
 void link_close(struct link *l);

@@ -46,7 +46,7 @@ void upstream_drop(struct upstream *u)
     deadline_close(&u->deadline);
     /* A clean word of goodbye keeps the other side's logs clean; it costs nothing to those who wait. */
     if (u->state == UPSTREAM_IDLE)
-        link_end(&u->link);
+        (void)link_end(&u->link);
     link_close(&u->link);
     upstream_goto(u, UPSTREAM_GONE);
     grave_bury(&u->worker->grave, &u->buried, upstream_free);
@@ -71,7 +71,7 @@ static void upstream_ready(struct upstream *u)
 static void upstream_shake(struct upstream *u)
 {
     const char *why_text = NULL;
-    enum fault why = tlsio_shake(&u->link.tls, &why_text);
+    enum fault why = link_shake(&u->link, &why_text);
 
     if (why == FAULT_AGAIN) {
         link_arm_shake(&u->link);

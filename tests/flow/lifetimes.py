@@ -1,6 +1,8 @@
 """lifetimes - what begins also ends: either side closing in any state, retries, drains, Redis away; and nothing spins."""
 import os
+import socket
 import ssl
+import struct
 import sys
 import time
 
@@ -59,7 +61,6 @@ def half_closed(house, length):
     house.origin.scripts["/half"] = [Pause(100), reply(body=b"x" * length)]
     client, got = house.client(house.a, "api.test"), 0
     client.send(request("GET", "/half", "api.test"))
-    client.fill()  # the ticket, so that what follows is the answer alone
     half_close(client)
     while more := client.socket.recv(65536):
         got += len(more)
@@ -165,6 +166,8 @@ def spins(house, octets):
     time.sleep(1)
     spent = ticks(house) - before
     for client in clients:
+        # A reset: that a client which ended its half has gone altogether can't be seen before something is written to it.
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.socket.close()
     see(spent <= 20, f"{spent} hundredths of a second in one second")
     house.origin.drop_all()
