@@ -175,6 +175,11 @@ case $built in
     ;;
 esac
 
+if [ -z "$quick" ]; then
+    part demo 600 bash proxy/demo.sh
+    part bench/quick 600 bash bench/compare.sh --quick --peers nginx --only W1,W3d --out build/bench/quick
+fi
+
 if [ -z "$quick" ] && [ "$fuzz_s" != 0 ] && [[ fuzz/ =~ ${pattern%%/*} ]]; then
     if build fuzz; then
         for fuzzer in build/fuzz/fuzz/fuzz_*; do

@@ -16,7 +16,8 @@
 struct stream;
 
 struct stream_ops {
-    /* The head; its slices live until commit, and until then it can be asked for again. END: the peer ended before the first octet of one. */
+    /* The head; its slices live until commit, and until then it can be asked for again. END:
+     * the peer ended before the first octet of one. */
     enum fault (*head)(struct stream *s, struct head *out) CHECKED;
 
     /* The next run of body octets, borrowed until took or the next event. END: the body is whole. */

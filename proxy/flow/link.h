@@ -88,7 +88,8 @@ void link_arm_shake(struct link *l);
 void link_again(struct link *l);
 
 /*
- * link_end(l): what is held in ${out}, close_notify and FIN, in one system call where they fit; call again while link_unsent.
+ * link_end(l): what is held in ${out}, close_notify and FIN, in one system call where they fit; call again while
+ *   link_unsent.
  *   Gives   octets of ${out} written. Harmless twice.
  */
 size_t link_end(struct link *l);
