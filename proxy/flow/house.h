@@ -26,7 +26,7 @@ struct worker {
     struct h1_limits limits;
     struct keyring *keys;
     int64_t keys_again_ms; /* when the key file was last read again */
-    SSL_CTX *client_ctx; /* for all upstreams: it holds the roots, and nobody's identity */
+    SSL_CTX *client_ctx;   /* for all upstreams: it holds the roots, and nobody's identity */
     struct resolver *resolver;
     struct audit *audit;
     struct who *who;
