@@ -73,7 +73,8 @@ static void pen_take(struct link *l)
     l->lazy = false;
 }
 
-/* One call for what was gathered; what the socket does not take waits in ${unsent}. */
+/* One call for what was gathered; what the socket does not take waits in ${unsent}. (While something waits there, wire_write
+ * gathers nothing: so it is empty here.) */
 static void pen_write(struct link *l)
 {
     struct slice all = slice_of(pen.octets, pen.len);
@@ -242,9 +243,7 @@ size_t link_write(struct link *l)
 
     if (l->fd < 0)
         return 0;
-    if (!l->mute && !unsent_gone(l) && !l->mute)
-        return 0;
-    if (!buf_held(&l->out).len)
+    if ((!unsent_gone(l) && !l->mute) || !buf_held(&l->out).len)
         return 0;
     if (buf_held(&l->out).len >= LINK_OCTETS - LINK_OCTETS / 8)
         l->bulk_out = true;
