@@ -6,6 +6,7 @@
 #include "metric.h"
 #include "quota.h"
 #include "tlsio.h"
+#include "tlsmem.h"
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -101,6 +102,7 @@ static void sweep_due(struct ev_loop *loop, ev_timer *timer, int events)
     links_sweep(&w->links);
     exchange_trim(false);
     buf_trim();
+    tlsmem_trim();
 }
 
 static void patience_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -273,8 +275,10 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     if (!b)
         return FAULT_NO_MEMORY;
     clock_turn();
-    /* Buffers come and go among objects that stay: on pages of their own they leave no holes behind. */
-    mallopt(M_MMAP_THRESHOLD, LINK_OCTETS);
+    if (!tlsmem_open())
+        DIAG(NOTE, "OpenSSL's buffers are in the common heap");
+    /* A host's large buffers come and go too: on pages of their own they leave no holes behind. */
+    mallopt(M_MMAP_THRESHOLD, LINK_BULK_OCTETS);
     metric_row_take(seat->row);
     quota_row_take(seat->row);
     table_seed();
