@@ -6,6 +6,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 #define SLOT_LEAST  ((size_t)16384) /* smaller blocks are the heap's */
 #define SLOT_OCTETS ((size_t)24576) /* of one slot, a multiple of a page */
 #define COLOURS     16 /* slots begin at different lines of their page, or they would share cache lines */
@@ -86,12 +92,12 @@ static void *retake(void *at, size_t octets, const char *file, int line)
 
 bool tlsmem_open(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return false;
-#else
     const size_t octets = TLSMEM_SLOTS * SLOT_OCTETS;
-    void *base =
-        mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+    if (SANITIZED)
+        return false;
+    void *base = mmap(NULL, octets, PROT_READ | PROT_WRITE, flags, -1, 0);
 
     if (base == MAP_FAILED)
         return false;
@@ -105,7 +111,6 @@ bool tlsmem_open(void)
         slots.free[i] = (uint32_t)(TLSMEM_SLOTS - 1 - i);
     slots.count = slots.least = slots.clean = TLSMEM_SLOTS;
     return true;
-#endif
 }
 
 void tlsmem_trim(void)

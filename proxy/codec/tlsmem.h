@@ -5,11 +5,11 @@
  * tlsmem - where OpenSSL's record buffers live.
  *
  *   Layer   codec.
- *   Why     a connection's two buffers of 17 KiB come and go while its other memory stays. In the common heap they leave holes
- *           that nobody fills, or cost a mapping each time. In slots of their own they leave none, and a connection takes the
- *           warm slot that the last one left.
- *   Bounds  TLSMEM_SLOTS slots of address space; memory only for those in use, and those used since the last trim. What does
- *           not fit goes to the common heap.
+ *   Why     a connection's two buffers of 17 KiB come and go while its other memory stays. In the common heap they leave
+ *           holes that nobody fills, or cost a mapping each time. In slots of their own they leave none, and a connection
+ *           takes the warm slot that the last one left.
+ *   Bounds  TLSMEM_SLOTS slots of address space; memory only for those in use, and those used since the last trim. What
+ *           does not fit goes to the common heap.
  */
 #define TLSMEM_SLOTS 65536
 
@@ -19,6 +19,6 @@
  */
 bool tlsmem_open(void);
 
-/* tlsmem_trim(): slots that nobody needed since the last call give their memory to the system. To be called about once a
- * second; costs nothing where none was. */
+/* tlsmem_trim(): slots that nobody needed since the last call give their memory to the system. To be called about once
+ * a second; costs nothing where none was. */
 void tlsmem_trim(void);

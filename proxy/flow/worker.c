@@ -276,7 +276,8 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
         return FAULT_NO_MEMORY;
     clock_turn();
     if (!tlsmem_open())
-        DIAG(NOTE, "OpenSSL's buffers are in the common heap");
+        DIAG(NOTE, "OpenSSL's buffers are in the common heap: this build is instrumented, or address space "
+                   "is limited");
     /* A host's large buffers come and go too: on pages of their own they leave no holes behind. */
     mallopt(M_MMAP_THRESHOLD, LINK_BULK_OCTETS);
     metric_row_take(seat->row);
