@@ -14,8 +14,9 @@
 #define TLSMEM_SLOTS 65536
 
 /*
- * tlsmem_open(): from here on OpenSSL's middle-sized memory comes from slots. Before OpenSSL is used for anything; false (and
- *   nothing has changed) where that is too late, and in builds with AddressSanitizer, which must see every block.
+ * tlsmem_open(): from here on OpenSSL's middle-sized memory comes from slots. Before OpenSSL is used for anything.
+ *   Gives   false, and nothing has changed, where that is too late, and in builds with AddressSanitizer, which must see
+ *           every block.
  */
 bool tlsmem_open(void);
 
