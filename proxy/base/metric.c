@@ -54,7 +54,7 @@ void metric_gauges_reset(unsigned row)
 
 void metric_fault(enum fault f)
 {
-    atomic_fetch_add_explicit(&metric_mine->fault[f], 1, memory_order_relaxed);
+    metric_grow(&metric_mine->fault[f], 1);
 }
 
 void metric_time(enum metric_time t, uint64_t us)
@@ -63,8 +63,8 @@ void metric_time(enum metric_time t, uint64_t us)
 
     for (uint64_t bound = 100; bucket < METRIC_BUCKETS - 1 && us > bound; bound *= 2)
         bucket++;
-    atomic_fetch_add_explicit(&metric_mine->time[t].bucket[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&metric_mine->time[t].sum_us, us, memory_order_relaxed);
+    metric_grow(&metric_mine->time[t].bucket[bucket], 1);
+    metric_grow(&metric_mine->time[t].sum_us, us);
 }
 
 uint64_t metric_sum(enum metric m)

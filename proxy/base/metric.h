@@ -40,11 +40,15 @@ void metric_gauges_reset(unsigned row);
 
 extern struct metric_row *metric_mine;
 
+/* Only this process writes its row: a load and a store, no locked instruction. */
+static inline void metric_grow(_Atomic uint64_t *value, uint64_t n)
+{
+    atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 static inline void metric_add(enum metric m, uint64_t n)
 {
-    uint64_t was = atomic_load_explicit(&metric_mine->value[m], memory_order_relaxed);
-
-    atomic_store_explicit(&metric_mine->value[m], was + n, memory_order_relaxed);
+    metric_grow(&metric_mine->value[m], n);
 }
 
 static inline void metric_drop(enum metric m) /* a gauge goes down by one */

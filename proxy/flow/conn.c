@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "metric.h"
 #include "origdst.h"
+#include "owner.h"
 #include "quota.h"
 #include "verdict.h"
 #include <assert.h>
@@ -63,7 +64,7 @@ static void conn_wake(void *cookie);
 
 static void conn_free(struct buried *b)
 {
-    free((uint8_t *)b - offsetof(struct conn, buried));
+    free(OWNER(b, struct conn, buried));
 }
 
 void conn_drop(struct conn *c, enum fault why)
@@ -107,7 +108,7 @@ static void conn_reset(struct conn *c, enum fault why)
 
 static void member_end(struct member *m, enum fault why)
 {
-    conn_drop((void *)((uint8_t *)m - offsetof(struct conn, member)), why);
+    conn_drop(OWNER(m, struct conn, member), why);
 }
 
 /* --- what the client is told by us ---------------------------------------------------------------------- */
@@ -436,7 +437,7 @@ static void conn_run(struct conn *c)
 
 static void conn_event(struct link *l)
 {
-    conn_run((void *)((uint8_t *)l - offsetof(struct conn, link)));
+    conn_run(OWNER(l, struct conn, link));
 }
 
 static void conn_wake(void *cookie)
@@ -446,7 +447,7 @@ static void conn_wake(void *cookie)
 
 static void conn_late(struct deadline *d)
 {
-    struct conn *c = (void *)((uint8_t *)d - offsetof(struct conn, deadline));
+    struct conn *c = OWNER(d, struct conn, deadline);
     enum fault why = conn_table[c->state].late;
     bool unread = link_unsent(&c->link);
 
@@ -521,7 +522,7 @@ static void conn_known(struct conn *c, enum fault why, struct sandbox *s)
 
 static void conn_waited(struct who_wait *wait, enum fault why, struct sandbox *s)
 {
-    conn_known((void *)((uint8_t *)wait - offsetof(struct conn, wait)), why, s);
+    conn_known(OWNER(wait, struct conn, wait), why, s);
 }
 
 void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kind kind)

@@ -3,6 +3,7 @@
 #include "decimal.h"
 #include "judge.h"
 #include "metric.h"
+#include "owner.h"
 #include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ static size_t spare_count, spare_least; /* now, and the fewest since the last tr
 
 static void client_woken(struct who_wait *wait, enum fault why, struct sandbox *s)
 {
-    struct exchange *x = (void *)((uint8_t *)wait - offsetof(struct exchange, wait));
+    struct exchange *x = OWNER(wait, struct exchange, wait);
 
     (void)s;
     x->opened = why;

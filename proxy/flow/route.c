@@ -1,5 +1,6 @@
 #include "route.h"
 #include "decimal.h"
+#include "owner.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -50,7 +51,7 @@ static void route_close(struct route *r)
 static void route_end(struct member *m, enum fault why)
 {
     (void)why;
-    route_close((void *)((uint8_t *)m - offsetof(struct route, member)));
+    route_close(OWNER(m, struct route, member));
 }
 
 /* An idle connection has something to say, or has idled long enough: either way it is not used again. */

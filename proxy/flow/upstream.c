@@ -1,5 +1,6 @@
 #include "upstream.h"
 #include "metric.h"
+#include "owner.h"
 #include "verdict.h"
 #include <assert.h>
 #include <errno.h>
@@ -31,7 +32,7 @@ static void upstream_goto(struct upstream *u, enum upstream_state to)
 
 static void upstream_free(struct buried *b)
 {
-    struct upstream *u = (void *)((uint8_t *)b - offsetof(struct upstream, buried));
+    struct upstream *u = OWNER(b, struct upstream, buried);
 
     SSL_SESSION_free(u->session);
     free(u);
@@ -129,7 +130,7 @@ static void upstream_dialled(struct upstream *u)
 
 static void upstream_event(struct link *l)
 {
-    struct upstream *u = (void *)((uint8_t *)l - offsetof(struct upstream, link));
+    struct upstream *u = OWNER(l, struct upstream, link);
 
     switch (u->state) {
     case UPSTREAM_DIAL:
@@ -217,7 +218,7 @@ static void upstream_resolved(void *cookie, enum fault why, const struct resolve
 
 static void upstream_late(struct deadline *d)
 {
-    struct upstream *u = (void *)((uint8_t *)d - offsetof(struct upstream, deadline));
+    struct upstream *u = OWNER(d, struct upstream, deadline);
     const struct config *config = u->worker->config;
     bool spent = config->connect_timeout_ms &&
                  worker_now_ms(u->worker) - u->began_ms >= (int64_t)config->connect_timeout_ms;
