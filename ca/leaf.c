@@ -1,5 +1,6 @@
 #include "leaf.h"
 #include "ip.h"
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #define NAME_OCTETS_MAX 253
@@ -122,4 +123,19 @@ enum fault leaf_mint(const struct authority *a, struct slice name, bool literal,
     }
     X509_free(x);
     return authority_fault("making a leaf");
+}
+
+void leaf_settle(X509 **leaf)
+{
+    uint8_t *octets = NULL;
+    int len = i2d_X509(*leaf, &octets);
+    const uint8_t *at = octets;
+    X509 *settled = len > 0 ? d2i_X509(NULL, &at, len) : NULL;
+
+    OPENSSL_free(octets);
+    if (settled) {
+        X509_free(*leaf);
+        *leaf = settled;
+    }
+    ERR_clear_error();
 }

@@ -4,13 +4,15 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#define RENEW_MS ((int64_t)3600 * 1000)
+#define RENEW_MS    ((int64_t)3600 * 1000)
+#define SETTLE_USES 8 /* a name that comes so often will come again */
 
 struct entry {
     UT_hash_handle hh;
     TAILQ_ENTRY(entry) age;
     X509 *leaf;
     int64_t ends_ms;
+    unsigned uses; /* up to SETTLE_USES */
     size_t key_len;
     uint8_t key[]; /* 'a' or 'n', for an address or a name, and its text */
 };
@@ -132,6 +134,8 @@ enum fault leafcache_get(struct leafcache *c, const struct authority *a, struct 
     if (fresh || (e && !budgeted && e->ends_ms > now_ms)) {
         TAILQ_REMOVE(&c->ages, e, age);
         TAILQ_INSERT_TAIL(&c->ages, e, age);
+        if (e->uses < SETTLE_USES && ++e->uses == SETTLE_USES)
+            leaf_settle(&e->leaf);
         *out = e->leaf;
         return FAULT_NONE;
     }

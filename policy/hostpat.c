@@ -65,6 +65,15 @@ enum fault host_canonical(struct slice wire, struct host *out)
     return FAULT_NONE;
 }
 
+struct host *host_keep(const struct host *from)
+{
+    struct host *kept = malloc(offsetof(struct host, name) + from->len + 1);
+
+    if (kept)
+        host_copy(kept, from);
+    return kept;
+}
+
 enum fault host_literal(struct slice text, struct host *out)
 {
     struct ip ip;

@@ -17,10 +17,21 @@ struct host {
     char name[HOST_MAX + 1]; /* canonical, NUL-terminated; a v6 literal stands without brackets */
 };
 
+/* The name of ${h}; nothing of NULL. */
 static inline struct slice host_name(const struct host *h)
 {
-    return slice_of(h->name, h->len);
+    return h ? slice_of(h->name, h->len) : SLICE_NONE;
 }
+
+/* host_copy(to, from): its name's octets alone. */
+static inline void host_copy(struct host *to, const struct host *from)
+{
+    memcpy(to, from, offsetof(struct host, name) + from->len + 1);
+}
+
+/* host_keep(from): a copy that takes no more memory than its name, for what is kept by thousands; never to be assigned,
+ * only host_copied. free() ends it. NULL: out of memory. */
+struct host *host_keep(const struct host *from);
 
 /*
  * host_canonical(wire, out): a name as it came in SNI or Host.

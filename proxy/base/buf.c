@@ -57,10 +57,10 @@ enum fault buf_open(struct buf *b, size_t cap)
 
 void buf_close(struct buf *b)
 {
-    struct pool *p = pool_of(b->cap);
-
     if (!b->base)
         return;
+    struct pool *p = pool_of(b->cap);
+
     if (p && p->count < p->keep) {
         struct spare *s = (struct spare *)(void *)b->base;
 

@@ -74,15 +74,27 @@ static inline struct slice buf_held(const struct buf *b)
 /* buf_take(b, n): forget the first ${n} octets. */
 void buf_take(struct buf *b, size_t n);
 
-/* buf_append(b, s): all of ${s}, or FAULT_FULL and none of it. Inline: texts are made of many short pieces. */
+/* buf_claim(b, n): where ${n} more octets can be written in one run, then to be buf_filled; NULL where there is less room.
+ * Inline, as buf_append: texts are made of many short pieces. */
+static inline uint8_t *buf_claim(struct buf *b, size_t n)
+{
+    if (!b->base || n > buf_free(b))
+        return NULL;
+    if (n > b->cap - b->tail)
+        buf_front(b);
+    return b->base + b->tail;
+}
+
+/* buf_append(b, s): all of ${s}, or FAULT_FULL and none of it. */
 CHECKED static inline enum fault buf_append(struct buf *b, struct slice s)
 {
-    if (s.len > buf_free(b))
+    if (s.len == 0)
+        return FAULT_NONE;
+    uint8_t *into = buf_claim(b, s.len);
+
+    if (!into)
         return FAULT_FULL;
-    if (s.len > b->cap - b->tail)
-        buf_front(b);
-    if (s.len)
-        memcpy(b->base + b->tail, s.at, s.len);
+    memcpy(into, s.at, s.len);
     buf_fill(b, s.len);
     return FAULT_NONE;
 }

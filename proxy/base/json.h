@@ -11,8 +11,11 @@
  *   Fails   every function: FAULT_FULL, with a part written; the caller drops the line.
  */
 
-/* "text" with its quotes. */
+#define JSON_ESCAPED 6 /* octets that one octet of a text becomes at most */
+
+/* "text" with its quotes; json_octets tells how many octets that will be. */
 enum fault json_text(struct buf *out, struct slice text) CHECKED;
+size_t json_octets(struct slice text);
 
 /* ,"name":"text" and so on: the comma is left out right behind '{' or '['. */
 enum fault json_member_text(struct buf *out, const char *name, struct slice text) CHECKED;

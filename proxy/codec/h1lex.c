@@ -1,15 +1,38 @@
 #include "h1lex.h"
 #include "msg.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Where the first CR, LF or NUL of ${s} is; s.len where there is none. */
+static size_t breaker_find(struct slice s)
+{
+    size_t at = 0;
+
+#ifdef __SSE2__
+    const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n'), nul = _mm_setzero_si128();
+
+    for (; at + 16 <= s.len; at += 16) {
+        __m128i run = _mm_loadu_si128((const __m128i *)(const void *)(s.at + at));
+        __m128i hits = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(run, cr), _mm_cmpeq_epi8(run, lf)),
+                                    _mm_cmpeq_epi8(run, nul));
+        unsigned bits = (unsigned)_mm_movemask_epi8(hits);
+
+        if (bits)
+            return at + (size_t)__builtin_ctz(bits);
+    }
+#endif
+    while (at < s.len && s.at[at] != '\r' && s.at[at] != '\n' && s.at[at] != '\0')
+        at++;
+    return at;
+}
 
 enum fault h1lex_end(struct slice in, size_t *from, size_t *end)
 {
     for (;;) {
-        struct slice rest = slice_drop(in, *from);
-        struct slice text = slice_first(rest, slice_find(rest, '\r'));
-
-        if (slice_find(text, '\n') != text.len || slice_find(text, '\0') != text.len)
+        *from += breaker_find(slice_drop(in, *from));
+        if (*from < in.len && in.at[*from] != '\r')
             return FAULT_BAD_REQUEST;
-        *from += text.len;
         if (in.len - *from < 2)
             return FAULT_AGAIN;
         if (in.at[*from + 1] != '\n')

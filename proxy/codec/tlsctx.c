@@ -1,5 +1,6 @@
 #include "diag.h"
 #include "tlsio.h"
+#include "tlsmem.h"
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <sodium.h>
@@ -136,7 +137,8 @@ static SSL_CTX *ctx_make(const SSL_METHOD *method)
     SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
     SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_options(ctx,
-                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT |
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                            (tlsmem_wipes() ? 0 : SSL_OP_CLEANSE_PLAINTEXT) |
                             /* our order, but a client without AES in its processor gets what it can do */
                             SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     /* No chain is built from a store: a leaf is shown alone, for its issuer is what the client trusts. */

@@ -18,11 +18,12 @@
 #define COLOUR      ((size_t)128)
 #define SLOT_MOST   (SLOT_OCTETS - COLOURS * COLOUR)
 
-/* Free slots are a stack: the ones on top were used last and are warm, those below ${clean} hold no memory. */
+/* Free slots are a stack: the ones on top were used last and are warm, those below ${wiped} hold zeroes, those below
+ * ${clean} no memory. */
 static struct {
     uint8_t *base; /* NULL: not open */
     uint32_t free[TLSMEM_SLOTS];
-    size_t count, least, clean;
+    size_t count, least, wiped, clean;
 } slots;
 
 static bool fits(size_t octets)
@@ -43,6 +44,8 @@ static void *slot_take(void)
 
     if (slots.count < slots.least)
         slots.least = slots.count;
+    if (slots.count < slots.wiped)
+        slots.wiped = slots.count;
     if (slots.count < slots.clean)
         slots.clean = slots.count;
     return slots.base + slot * SLOT_OCTETS + slot % COLOURS * COLOUR;
@@ -109,13 +112,27 @@ bool tlsmem_open(void)
     slots.base = base;
     for (size_t i = 0; i < TLSMEM_SLOTS; i++)
         slots.free[i] = (uint32_t)(TLSMEM_SLOTS - 1 - i);
-    slots.count = slots.least = slots.clean = TLSMEM_SLOTS;
+    slots.count = slots.least = slots.wiped = slots.clean = TLSMEM_SLOTS;
     return true;
+}
+
+bool tlsmem_wipes(void)
+{
+    return slots.base != NULL;
+}
+
+static void *free_slot(size_t at)
+{
+    return slots.base + slots.free[at] * SLOT_OCTETS;
 }
 
 void tlsmem_trim(void)
 {
     for (; slots.clean < slots.least; slots.clean++)
-        madvise(slots.base + slots.free[slots.clean] * SLOT_OCTETS, SLOT_OCTETS, MADV_DONTNEED);
+        madvise(free_slot(slots.clean), SLOT_OCTETS, MADV_DONTNEED);
+    if (slots.wiped < slots.clean)
+        slots.wiped = slots.clean;
+    for (; slots.wiped < slots.count; slots.wiped++)
+        explicit_bzero(free_slot(slots.wiped), SLOT_OCTETS);
     slots.least = slots.count;
 }

@@ -20,6 +20,10 @@
  */
 bool tlsmem_open(void);
 
-/* tlsmem_trim(): slots that nobody needed since the last call give their memory to the system. To be called about once
- * a second; costs nothing where none was. */
+/* tlsmem_trim(): slots that nobody needed since the last call give their memory to the system; the other free ones are
+ * wiped. To be called about once a second; costs nothing where none was given back. */
 void tlsmem_trim(void);
+
+/* tlsmem_wipes(): whether tlsmem_trim wipes what was decrypted; else OpenSSL must, after each read, which costs 5 % of a
+ * large body. */
+bool tlsmem_wipes(void);

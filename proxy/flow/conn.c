@@ -64,7 +64,10 @@ static void conn_wake(void *cookie);
 
 static void conn_free(struct buried *b)
 {
-    free(OWNER(b, struct conn, buried));
+    struct conn *c = OWNER(b, struct conn, buried);
+
+    free(c->host);
+    free(c);
 }
 
 void conn_drop(struct conn *c, enum fault why)
@@ -118,7 +121,7 @@ static void audit_refusal(struct conn *c, enum fault why, struct slice request_i
     struct audit_entry e = {.request_id = request_id,
                             .client = c->client,
                             .original = c->original,
-                            .host = host_name(&c->host),
+                            .host = host_name(c->host),
                             .status = status,
                             .reason = why,
                             .upstream_ms = -1};
@@ -141,7 +144,7 @@ static bool answer_write(struct conn *c, enum fault why, struct slice request_id
 
     to.fault = why;
     to.request_id = request_id;
-    to.host = host_name(x && x->host.len ? &x->host : &c->host);
+    to.host = host_name(x && x->host.len ? &x->host : c->host);
     if (x) {
         to.detail = x->detail;
         to.retry_after_s = (x->retry_after_ms + 999) / 1000;
@@ -228,22 +231,27 @@ static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_P
 {
     struct conn *c = cookie;
     struct sandbox *s = c->sandbox;
+    struct host host;
     bool minted;
 
     if (name.len) {
-        if (host_canonical(name, &c->host) != FAULT_NONE)
+        if (host_canonical(name, &host) != FAULT_NONE)
             return FAULT_NAME_REFUSED;
     } else {
         char text[IP_TEXT];
 
         if (c->kind != LISTENER_REDIRECT)
             return FAULT_NAME_REFUSED;
-        TRY(host_literal(slice_of(text, ip_text(c->original.ip, text)), &c->host));
+        TRY(host_literal(slice_of(text, ip_text(c->original.ip, text)), &host));
     }
-    bool allowed = verdict_host(s->record, &c->host) == FAULT_NONE;
+    free(c->host); /* of a hello that was answered with a retry request */
+    c->host = host_keep(&host);
+    if (!c->host)
+        return FAULT_NO_MEMORY;
+    bool allowed = verdict_host(s->record, c->host) == FAULT_NONE;
     struct mint mint = {s, allowed ? QUOTA_MINT_ALLOWED : QUOTA_MINT_DENIED};
 
-    TRY(leafcache_get(s->leaves, &s->authority, host_name(&c->host), c->host.literal, may_mint, &mint,
+    TRY(leafcache_get(s->leaves, &s->authority, host_name(c->host), c->host->literal, may_mint, &mint,
                       clock_turn_wall_ms(), cert, &minted));
     metric_add(minted ? METRIC_LEAF_MINTS : METRIC_LEAF_CACHE_HITS, 1);
     *key = s->authority.leaf_key;
@@ -294,7 +302,7 @@ static enum fault conn_HEAD(struct conn *c)
     struct exchange_client client = {
         .stream = &c->stream.stream,
         .sandbox = c->sandbox,
-        .host = plain ? NULL : &c->host,
+        .host = plain ? NULL : c->host,
         .port = c->kind == LISTENER_REDIRECT ? c->original.port
                 : plain                      ? HTTP_PORT
                                              : HTTPS_PORT,

@@ -33,7 +33,7 @@ struct conn {
     bool counted;       /* in the sandbox' quota */
     bool served;        /* a request was read */
     size_t lingered;    /* octets thrown away after the end */
-    struct host host;   /* of the handshake */
+    struct host *host;  /* of the handshake; NULL until then */
     TAILQ_ENTRY(conn) list;
     struct buried buried;
 };

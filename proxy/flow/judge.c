@@ -20,7 +20,7 @@ static enum fault judge_plain_host(struct exchange *x)
 static enum fault judge_host(struct exchange *x)
 {
     if (x->client.host)
-        x->host = *x->client.host;
+        host_copy(&x->host, x->client.host);
     else
         TRY(judge_plain_host(x));
     TRY(verdict_host(x->record, &x->host));

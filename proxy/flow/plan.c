@@ -1,33 +1,42 @@
 #include "plan.h"
 
-/* Media types whose octets are never text; by prefix, lower case (contract section 3). */
-static const char *const binary_types[] = {
-    "image/",
-    "audio/",
-    "video/",
-    "font/",
-    "application/octet-stream",
-    "application/zip",
-    "application/gzip",
-    "application/x-gzip",
-    "application/x-tar",
-    "application/pdf",
-    "application/protobuf",
-    "application/x-protobuf",
-    "application/vnd.google.protobuf",
-    "application/grpc",
-    "application/wasm",
+#define TEXT(text)                                \
+    {                                             \
+        (const uint8_t *)(text), sizeof(text) - 1 \
+    }
+
+/* Media types whose octets are never text (contract section 3): by prefix, lower case. */
+static const struct slice binary_types[] = {TEXT("image/"), TEXT("audio/"), TEXT("video/"), TEXT("font/")};
+static const struct slice binary_applications[] = {
+    TEXT("octet-stream"),
+    TEXT("zip"),
+    TEXT("gzip"),
+    TEXT("x-gzip"),
+    TEXT("x-tar"),
+    TEXT("pdf"),
+    TEXT("protobuf"),
+    TEXT("x-protobuf"),
+    TEXT("grpc"),
+    TEXT("wasm"),
+    TEXT("vnd.google.protobuf"),
 };
+
+static bool starts_with_one(struct slice text, const struct slice *prefixes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_equal_nocase(slice_first(text, prefixes[i].len), prefixes[i]))
+            return true;
+    return false;
+}
 
 static bool type_is_binary(struct slice type)
 {
-    for (size_t i = 0; i < sizeof binary_types / sizeof *binary_types; i++) {
-        struct slice prefix = slice_text(binary_types[i]);
+    const struct slice application = SLICE("application/");
 
-        if (slice_equal_nocase(slice_first(type, prefix.len), prefix))
-            return true;
-    }
-    return false;
+    if (slice_equal_nocase(slice_first(type, application.len), application))
+        return starts_with_one(slice_drop(type, application.len), binary_applications,
+                               sizeof binary_applications / sizeof *binary_applications);
+    return starts_with_one(type, binary_types, sizeof binary_types / sizeof *binary_types);
 }
 
 static bool is_text(const struct head *request)

@@ -269,7 +269,7 @@ enum fault upstream_open(struct worker *w, const struct upstream_target *target,
     u->state = UPSTREAM_RESOLVE;
     u->link.fd = -1;
     u->user = user;
-    u->host = *target->host;
+    host_copy(&u->host, target->host);
     u->port = target->port;
     u->secure = target->secure;
     u->began_ms = worker_now_ms(w);

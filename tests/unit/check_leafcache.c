@@ -193,6 +193,25 @@ START_TEST(two_sandboxes_never_share_a_leaf)
 }
 END_TEST
 
+START_TEST(a_leaf_that_is_used_often_is_settled_and_stays_the_same)
+{
+    X509 *x, *first;
+    unsigned settled = 0;
+
+    ask(&party[0], 1, &first);
+    X509_up_ref(first);
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert(!ask(&party[0], 1, &x));
+        ck_assert_int_eq(X509_cmp(x, first), 0);
+        ck_assert_int_eq(X509_verify(x, party[0].a.key), 1);
+        ck_assert_int_eq(X509_check_private_key(x, party[0].a.leaf_key), 1);
+        settled += x != first;
+    }
+    ck_assert_msg(settled > 0 && settled < 20, "settled for %u of 20 uses", settled);
+    X509_free(first);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("leafcache");
@@ -208,6 +227,7 @@ int main(void)
     tcase_add_test(tc, a_name_and_an_address_are_not_the_same);
     tcase_add_test(tc, the_least_recently_used_goes_first);
     tcase_add_test(tc, two_sandboxes_never_share_a_leaf);
+    tcase_add_test(tc, a_leaf_that_is_used_often_is_settled_and_stays_the_same);
     suite_add_tcase(s, tc);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
