@@ -2,7 +2,7 @@
 # Measures osb-proxy and its peers on this machine, one after another, against one origin: bash bench/compare.sh [OPTION]...
 #   --quick          one short round, for CI: must run, judges no figure (under two minutes)
 #   --rounds N       rounds of each workload (3); --seconds N: of each timed run (5)
-#   --only LIST      workloads, such as W1,W3d: W1 W2 W2n W3d W3u W4a W4b W5
+#   --only LIST      workloads, as W1,W3d: W1 W2 W2n W3d W3u W4a W4b W5; of osb alone W6s W6k W6a W6t W6c W6i W6m W7
 #   --peers LIST     of nginx haproxy squid sslsplit mitmproxy; osb always takes part
 #   --micro          also build and run the micro bench, with instruction counts where valgrind is there
 #   --install        install missing peers, with sudo if need be (root installs without being asked; --quick only nginx and haproxy)
@@ -12,6 +12,7 @@ set -u
 export LC_ALL=C.UTF-8 PATH=$PATH:/usr/sbin:/sbin PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/.." || exit 1
 here=$PWD
+ours='^(osb|few|many|warm|cold)$' # subjects that are osb-proxy: the last four are ends of W6 and W7
 
 quick='' rounds=3 seconds=5 only='' peers="nginx haproxy squid sslsplit mitmproxy" micro='' install='' build='' out=''
 usage() { sed -n '2,10s/^# \{0,1\}//p' "$here/bench/compare.sh"; }
@@ -177,6 +178,7 @@ make_origin() {
     origin_port=$port
     background "$work/origin" osb-bench origin --listen "127.0.0.1:$origin_port" --cert "$pki/origin.pem" --key "$pki/origin.key" \
         --answer 300 --expect "$secret_value"
+    origin_pid=$pid
     await 10 listens "$origin_port" || give_up "the origin does not start"
 }
 mint_sandboxes=7
@@ -189,13 +191,16 @@ make_secrets() { # one sandbox at 127.0.0.2 for the load; others for W2n, each w
     await 10 redis-cli -s "$work/redis/sock" ping || give_up "Redis does not start"
     { osbctl key init "$work/key" && osbctl store create bench --egress-allow api.bench.test --egress-allow '*.bench.test' &&
         printf %s "$secret_value" | osbctl secret set bench API_KEY --value-file - --allow-host api.bench.test &&
-        osbctl sandbox create load --ip 127.0.0.2 --store bench --env-file "$work/env" --ca-file "$work/load-ca.pem" &&
+        osbctl sandbox create load --ip 127.0.0.2 --store bench --env-file "$work/load.env" --ca-file "$work/load-ca.pem" &&
         for ((i = 1; i <= mint_sandboxes; i++)); do
             osbctl sandbox create "mint$i" --ip "127.0.1.$i" --store bench --ca-file "$work/mint$i-ca.pem" || exit 1
         done
     } >"$work/osbctl.log" 2>&1 || give_up "no secrets"
-    token=$(sed -n 's/^API_KEY=//p' "$work/env")
+    act_as load 127.0.0.2
     [ -n "$token" ] || give_up "no token"
+}
+act_as() { # SANDBOX ADDRESS -> from ca token
+    from=$2 ca=$work/$1-ca.pem token=$(sed -n 's/^API_KEY=//p' "$work/$1.env")
 }
 
 # --- subjects: what is measured, each with one worker ----------------------------------------------------------------------
@@ -210,26 +215,29 @@ write_osb_conf() {
 	direct_listen = 127.0.0.1:$port
 	listen = off
 	http_listen = off
-	redis = unix:$work/redis/sock
+	redis = unix:$store/sock
 	key_file = $work/key
 	upstream_ca_file = $pki/ca.pem
-	connect_to = api.bench.test:443=127.0.0.1:$origin_port
+	connect_to = api.bench.test:443=127.0.0.1:$upstream_port
 	audit_log = $dir/audit.jsonl
 	admin = unix:$dir/admin.sock
 	workers = 1
 	max_connections = 8000
 	sandbox_connections = 0
+	$conf
 	CONF
 }
-begin() { # SUBJECT WORKLOAD: start it afresh -> pid port ca; fails with ${why}
+begin() { # SUBJECT WORKLOAD: start it afresh -> pid port, and as whom it is called; fails with ${why}
     local subject=$1 buffering=on
-    why='' ca=$pki/ca.pem pid=''
+    why='' pid='' store=$work/redis upstream_port=$origin_port conf=''
+    act_as load 127.0.0.2
+    [[ $subject =~ $ours ]] || ca=$pki/ca.pem
     [[ $2 == W3* ]] && buffering=off
     if [ "$subject" = direct ]; then port=$origin_port; return 0; fi
     dir=$work/$subject
     rm -rf "$dir" && mkdir -m 755 "$dir" && free_port
     case $subject in
-    osb) ca=$work/load-ca.pem && write_osb_conf && background "$dir" osb-proxy -c "$dir/osb.conf" ;;
+    osb | few | many | warm | cold) stage "$2" "$subject" && write_osb_conf && background "$dir" osb-proxy -c "$dir/osb.conf" ;;
     nginx) fill nginx.conf $buffering && background "$dir" nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/error.log" ;;
     haproxy) fill haproxy.cfg - && background "$dir" haproxy -db -f "$dir/haproxy.cfg" ;;
     squid) fill squid.conf - && { [ "$(id -u)" != 0 ] || chown proxy "$dir"; } && background "$dir" squid -N -f "$dir/squid.conf" ;;
@@ -252,7 +260,7 @@ keep_logs() { # of one that failed: beside the results, and its last line in ${w
     why+="; the last of its log: $(tail -qn 1 "$dir"/{out,err,error,cache}.log 2>/dev/null | grep . | tail -n 1 | cut -c 1-160)"
 }
 answers() { # one request from end to end, certificates checked on both sides
-    curl -sSf -m 5 --interface 127.0.0.2 --cacert "$ca" --connect-to "::127.0.0.1:$port" -o /dev/null https://api.bench.test/
+    curl -sSf -m 5 --interface "$from" --cacert "$ca" --connect-to "::127.0.0.1:$port" -o /dev/null https://api.bench.test/
 }
 end() {
     local one left=()
@@ -276,13 +284,17 @@ memory_kib() { # PID Pss|VmHWM|VmRSS: of the tree
     cat "${files[@]}" 2>/dev/null | awk -v "key=$2:" '$1 == key { n += $2 } END { print n + 0 }'
 }
 
+. bench/growth.sh
 # --- workloads: each leaves one JSON file in ${out}, named WORKLOAD.SUBJECT.ROUND.json ---------------------------------------
 big=$((256 * 1024 * 1024)) idle_few=1000 idle_many=5000 contacts=150 warmup=1 settle_s=5
 [ -z "$quick" ] || { big=$((32 * 1024 * 1024)) idle_few=200 idle_many=0 contacts=20 settle_s=3; }
 
+crowd=() # for many callers at once: their addresses, roots and tokens
 load() { # OPTION...: osb-bench load at the subject, its words kept for when it fails
-    osb-bench load --connect "127.0.0.1:$port" --ca "$ca" --from 127.0.0.2 ${pid:+--pid "$pid"} --label "$label" \
-        --json "$result" "$@" >"$work/load.log" 2>&1 </dev/null &
+    local as=("${crowd[@]}")
+    [ ${#as[@]} != 0 ] || as=(--ca "$ca" --from "$from")
+    ${pinned:-} osb-bench load --connect "127.0.0.1:$port" "${as[@]}" ${pid:+--pid "$pid"} --label "$label" --json "$result" "$@" \
+        >"$work/load.log" 2>&1 </dev/null &
     attend $! && return 0
     why=$(grep -m 1 . "$work/load.log" | sed 's/.*; errors/errors/')
     return 1
@@ -292,17 +304,24 @@ json() { # NAME NUMBER...: a result of our own
     while [ $# -gt 1 ]; do text+=",\"$1\":$2"; shift 2; done
     echo "$text}" >"$result"
 }
+also() { # NAME NUMBER...: goes into the result as well
+    local text=''
+    while [ $# -gt 1 ]; do text+="\"$1\":$2,"; shift 2; done
+    sed -i "1s/{/{$text/" "$result"
+}
 url=https://api.bench.test
 values_seen() { # how many values have reached the origin
-    curl -sf -m 5 --cacert "$pki/ca.pem" --connect-to "::127.0.0.1:$origin_port" "$url/stats" |
+    curl -sf -m 5 --cacert "$pki/ca.pem" --connect-to "::127.0.0.1:$upstream_port" "$url/stats" |
         sed -n 's/.*"value_seen": *\([0-9]*\).*/\1/p'
 }
-run_W1() { # a subject that swaps must have swapped two tokens in each request
-    local before requests
+run_W1() { posts "$1" --connections 64 --warmup ${warmup}s; }
+posts() { # SUBJECT OPTION...: one that swaps must have swapped two tokens in each request
+    local before requests subject=$1
+    shift
     before=$(values_seen)
     load --url $url/v1/messages --method POST --fields 5 --body 300 --token "$token" --token-in header \
-        --token "$token" --token-in body --connections 64 --warmup ${warmup}s --duration "${seconds}s" || return 1
-    [[ $1 == osb || $1 == mitmproxy ]] || return 0
+        --token "$token" --token-in body --duration "${seconds}s" "$@" || return 1
+    [[ $subject =~ $ours || $subject == mitmproxy ]] || return 0
     requests=$(sed -n 's/^ *"requests": *\([0-9]*\).*/\1/p' "$result" | head -n 1)
     [ $(($(values_seen) - before)) -ge $((2 * requests)) ] && return 0
     why="of $requests requests with two tokens each, $(($(values_seen) - before)) values arrived"
@@ -333,34 +352,56 @@ run_W3() { # OPTION...: one body of ${big} octets
     load --requests 1 --timeout 60s "$@" || return 1
     memory_growth=$(($(memory_kib "$pid" VmHWM) - before))
     [ $memory_growth -gt 0 ] || memory_growth=0
-    sed -i "1s/{/{\"memory_growth_kib\":$memory_growth,\"body_octets\":$big,/" "$result"
+    also memory_growth_kib $memory_growth body_octets "$big"
 }
 run_W3d() { run_W3 --url "$url/source/$big" --download; }
 run_W3u() { run_W3 --url "$url/sink" --method POST --body "$big" --body-type text --chunked; }
-run_idle() { # N: what one idle connection keeps of the subject's memory
-    local n=$1 before after loader failed=''
-    before=$(memory_kib "$pid" Pss)
-    osb-bench load --url $url/ --connect "127.0.0.1:$port" --ca "$ca" --from 127.0.0.2 --idle --connections "$n" \
+beside_idle() { # N COMMAND...: while N idle connections are held
+    local n=$1 failed='' loader
+    shift
+    osb-bench load --url $url/ --connect "127.0.0.1:$port" --ca "$ca" --from "$from" --idle --connections "$n" \
         >"$work/idle.log" 2>&1 </dev/null &
     loader=$!
     started+=("$loader")
     await 120 bash -c 'grep -q READY "$0" || ! kill -0 $1' "$work/idle.log" "$loader"
-    if grep -q READY "$work/idle.log"; then
-        sleep $settle_s # idle means that it lasts: what a subject frees after a while counts as freed
-        after=$(memory_kib "$pid" Pss)
+    if grep -q "READY $n of" "$work/idle.log"; then
+        "$@" || failed=$why
     else
         failed="no $n idle connections: $(tail -n 1 "$work/idle.log")"
     fi
-    kill -0 "$loader" 2>/dev/null || failed+=" (it has ended)"
+    kill -0 "$loader" 2>/dev/null || failed+=" (the idle ones have ended)"
     end_tree "$loader"
     unset 'started[-1]'
-    [ -z "$failed" ] || { why=$failed; return 1; }
+    why=$failed
+    [ -z "$failed" ]
+}
+settled_kib() { # -> kib. Idle means that it lasts: what a subject frees after a while counts as freed
+    sleep $settle_s
+    kib=$(memory_kib "$pid" Pss)
+}
+run_idle() { # N: what one idle connection keeps of the subject's memory
+    local n=$1 before after kib
+    before=$(memory_kib "$pid" Pss)
+    beside_idle "$n" settled_kib || return 1
+    after=$kib
     json connections "$n" pss_kib $((after - before)) pss_kib_before "$before" pss_kib_after "$after" \
         kib_per_connection "$(awk "BEGIN { printf \"%.2f\", ($after - $before) / $n }")"
 }
 run_W4a() { run_idle $idle_few; }
 run_W4b() { run_idle $idle_many; }
-run_W5() { load --url $url/ --sequential --warmup ${warmup}s --duration "${seconds}s"; }
+run_W5() { # the subject on one core, the others on another: else the scheduler decides what a wake-up costs, anew each time
+    local failed=0
+    pin 0 "$origin_pid"
+    [ -z "$pid" ] || pin 1 "$pid"
+    pinned='taskset -c 0' load --url $url/ --sequential --warmup ${warmup}s --duration "${seconds}s" || failed=1
+    pin "0-$(($(nproc) - 1))" "$origin_pid"
+    return $failed
+}
+pin() { # CORES PID: it and all that descends from it; a single core stays one for all
+    local one
+    [ "$(nproc)" -gt 1 ] || return 0
+    for one in $(tree "$2"); do taskset -acp "$1" "$one" >/dev/null; done
+}
 
 takes_part() { # WORKLOAD SUBJECT: else ${why} says why not
     why=''
@@ -380,7 +421,8 @@ note() { # SUBJECT TEXT: once each
 }
 
 measure() { # WORKLOAD SUBJECT ROUND
-    local workload=$1 subject=$2 label=$1:$2 result=$out/$1.$2.$3.json failed='' figure=''
+    local workload=$1 subject=$2 label result=$out/$1.$2.$3.json failed='' figure=''
+    label=$1:$(title_of "$1" "$2")
     takes_part "$workload" "$subject" || { [ -z "$why" ] || note "$subject" "$why"; return; }
     printf '[%3d/%d] %-4s round %s  %-10s ' "$done_runs" "$all_runs" "$workload" "$3" "$subject"
     if ! begin "$subject" "$workload"; then
@@ -393,9 +435,9 @@ measure() { # WORKLOAD SUBJECT ROUND
     if [ -n "$failed" ]; then
         printf 'failed\n'
         note "$subject" "$workload: $failed"
-        gave_up[$label]=1 all_runs=$((all_runs - rounds + $3))
+        gave_up[$1:$2]=1 all_runs=$((all_runs - rounds + $3))
         rm -f "$result"
-        [ "$subject" = osb ] && bad=1
+        [[ $subject =~ $ours ]] && bad=1
     else
         local to_go=$(((all_runs - done_runs) * (SECONDS - began) / done_runs))
         printf '%-28s about %dm%02ds to go\n' "$figure" $((to_go / 60)) $((to_go % 60))
@@ -403,21 +445,26 @@ measure() { # WORKLOAD SUBJECT ROUND
 }
 
 compare() {
-    local workload round subject i n workloads=() all=(W1 W2 W2n W3d W3u W4a W4b W5)
-    for workload in "${all[@]}"; do
+    local workload round subject i n workloads=()
+    for workload in W1 W2 W2n W3d W3u W4a W4b W5 W6s W6k W6a W6t W6c W6i W6m W7; do
         [ "$workload" = W4b ] && [ $idle_many = 0 ] && continue
+        [[ $workload == W6[ci] ]] && [ $many_connections = 0 ] && continue
         [ -z "$only" ] || [[ $only == *",$workload,"* ]] && workloads+=("$workload")
     done
-    subjects=(osb)
+    everybody=(osb)
     for subject in $peers; do
-        if [ -n "${reason[$subject]:-}" ]; then note "$subject" "${reason[$subject]}"; else subjects+=("$subject"); fi
+        if [ -n "${reason[$subject]:-}" ]; then note "$subject" "${reason[$subject]}"; else everybody+=("$subject"); fi
     done
-    subjects+=(direct)
-    n=${#subjects[@]} done_runs=0 all_runs=0 began=$SECONDS
+    everybody+=(direct)
+    [[ " ${workloads[*]}" != *" W"[67]* ]] || make_growth
+    done_runs=0 all_runs=0 began=$SECONDS
     for workload in "${workloads[@]}"; do
+        subjects_of "$workload"
         for subject in "${subjects[@]}"; do takes_part "$workload" "$subject" && all_runs=$((all_runs + rounds)); done
     done
     for workload in "${workloads[@]}"; do
+        subjects_of "$workload"
+        n=${#subjects[@]}
         for ((round = 1; round <= rounds; round++)); do
             for ((i = 0; i < n; i++)); do # each round begins with another subject, so that none is always the first
                 subject=${subjects[(i + round - 1) % n]}
@@ -456,7 +503,7 @@ machine() {
 }
 
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"
-[ "$(ulimit -n)" -ge 16384 ] || { idle_many=0; note W4b "needs 16384 open files, $(ulimit -n) may be"; }
+[ "$(ulimit -n)" -ge 16384 ] || { idle_many=0 many_connections=0; note "W4b, W6c, W6i" "need 16384 open files, $(ulimit -n) may be"; }
 rm -f "$out"/W*.json "$out"/notes.txt # of an earlier run into the same folder
 machine >"$out/machine.txt"
 for peer in $peers; do settle_peer "$peer"; done

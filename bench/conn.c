@@ -95,6 +95,60 @@ static bool conn_tls(struct conn *c)
     return !c->owner->plan->resume || !c->session || SSL_set_session(c->ssl, c->session) == 1;
 }
 
+/* --- before the first request --------------------------------------------------------------------------- */
+static void conn_secure(struct conn *c)
+{
+    if (!conn_tls(c)) {
+        conn_fail(c, TROUBLE_HANDSHAKE, "it could not be begun");
+        return;
+    }
+    c->state = CONN_SHAKING;
+    conn_shake(c);
+}
+
+/* RFC 9110 s.9.3.6: host and port, and a 2xx without a body. So short a text goes into an empty socket whole. */
+static void conn_ask(struct conn *c)
+{
+    const struct loadplan *plan = c->owner->plan;
+    char text[2 * LOADPLAN_HOST_MAX + 64];
+    int n = snprintf(text, sizeof text, "CONNECT %s:%u HTTP/1.1\r\nhost: %s:%u\r\n\r\n", plan->host,
+                     plan->port, plan->host, plan->port);
+
+    framing_start(&c->answer, false);
+    c->answer.bodiless = true;
+    c->state = CONN_ASKING;
+    conn_want(c, EV_READ);
+    if (send(c->io.fd, text, (size_t)n, MSG_NOSIGNAL) != n)
+        conn_fail(c, TROUBLE_BROKEN, "while asking for a tunnel");
+}
+
+/* Nobody speaks TLS before we do: all that comes is the answer. */
+static void conn_asking(struct conn *c, int events)
+{
+    ssize_t n = recv(c->io.fd, conn_octets, sizeof conn_octets, 0);
+    struct slice in = slice_of(conn_octets, n > 0 ? (size_t)n : 0);
+    enum framing_end end = FRAMING_MORE;
+
+    (void)events;
+    if (n < 0 && errno == EAGAIN)
+        return;
+    while (in.len && end == FRAMING_MORE) {
+        struct slice body;
+        size_t used;
+
+        end = framing_feed(&c->answer, in, &used, &body);
+        in = slice_drop(in, used);
+    }
+    if (n <= 0)
+        conn_fail(c, TROUBLE_BROKEN, "before the tunnel was there");
+    else if (end == FRAMING_DONE && c->answer.status / 100 != 2)
+        conn_fail(c, TROUBLE_STATUS, c->answer.first);
+    else if (end == FRAMING_BROKEN || in.len)
+        conn_fail(c, TROUBLE_MALFORMED, c->answer.first);
+    else if (end == FRAMING_DONE)
+        conn_secure(c);
+}
+
 static void conn_dialled(struct conn *c, int events)
 {
     int error = 0;
@@ -105,12 +159,10 @@ static void conn_dialled(struct conn *c, int events)
         conn_fail(c, TROUBLE_CONNECT, strerrorname_np(error ? error : errno));
         return;
     }
-    if (!conn_tls(c)) {
-        conn_fail(c, TROUBLE_HANDSHAKE, "it could not be begun");
-        return;
-    }
-    c->state = CONN_SHAKING;
-    conn_shake(c);
+    if (c->owner->plan->tunnel)
+        conn_ask(c);
+    else
+        conn_secure(c);
 }
 
 static void conn_shaking(struct conn *c, int events)
@@ -119,6 +171,7 @@ static void conn_shaking(struct conn *c, int events)
     conn_shake(c);
 }
 
+/* --- requests ------------------------------------------------------------------------------------------- */
 /* Write as much of the request as the socket takes. */
 static bool conn_write(struct conn *c)
 {
@@ -236,10 +289,8 @@ static void conn_busy(struct conn *c, int events)
 }
 
 static void (*const conn_step[CONN_STATES])(struct conn *, int) = {
-    [CONN_DIALLING] = conn_dialled,
-    [CONN_SHAKING] = conn_shaking,
-    [CONN_IDLE] = conn_busy,
-    [CONN_BUSY] = conn_busy,
+    [CONN_DIALLING] = conn_dialled, [CONN_ASKING] = conn_asking, [CONN_SHAKING] = conn_shaking,
+    [CONN_IDLE] = conn_busy,        [CONN_BUSY] = conn_busy,
 };
 
 static void conn_event(struct ev_loop *loop, ev_io *io, int events)

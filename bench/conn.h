@@ -5,13 +5,13 @@
 #include <ev.h>
 
 /*
- * conn - one client connection: dial, shake hands, send a request, read its answer, again.
+ * conn - one client connection: dial, ask for a tunnel if wanted, shake hands, send a request, read its answer, again.
  *
  *   Layer   program (osb-bench).
  *   Why     what happens on one connection is here, what the run wants of all is in load.
  *   Bounds  reads through one buffer of the process; an idle connection holds OpenSSL's only.
  */
-enum conn_state { CONN_CLOSED, CONN_DIALLING, CONN_SHAKING, CONN_IDLE, CONN_BUSY, CONN_STATES };
+enum conn_state { CONN_CLOSED, CONN_DIALLING, CONN_ASKING, CONN_SHAKING, CONN_IDLE, CONN_BUSY, CONN_STATES };
 
 struct conn;
 

@@ -9,9 +9,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define OPENING_MAX 64    /* handshakes at a time: more only wait in the listener's queue */
-#define SWEEP_S     0.1   /* how often limits are looked at, and failed connections tried again */
-#define GRACE_MS    10000 /* for answers under way when the time is over */
+#define SWEEP_S  0.1   /* how often limits are looked at, and failed connections tried again */
+#define GRACE_MS 10000 /* for answers under way when the time is over */
 
 struct load {
     struct loadplan plan;
@@ -24,6 +23,7 @@ struct load {
     struct conn **closed, **resting, **idle; /* stacks: to open now, to open after a rest, to send on */
     size_t closed_count, resting_count, idle_count;
     size_t opening, busy;
+    size_t turn; /* --in-flight: whose it is among the idle ones */
 
     uint64_t issued, finished; /* requests begun, and answered or failed */
     uint64_t due, every_ns;    /* open loop: how many should have begun; one each ... */
@@ -49,6 +49,8 @@ static struct load *load_of(const struct conn *c)
 static bool load_may_issue(const struct load *l)
 {
     if (l->stopping || (l->plan.requests && l->issued >= l->plan.requests))
+        return false;
+    if (l->plan.in_flight && l->busy >= l->plan.in_flight)
         return false;
     return !l->plan.rate || l->issued < l->due;
 }
@@ -95,6 +97,15 @@ static void idle_remove(struct load *l, struct conn *c)
     l->idle[c->idle_at]->idle_at = c->idle_at;
 }
 
+/* The last one was just used. With --in-flight the place that is taken from moves on, past what was put into the gaps. */
+static struct conn *idle_take(struct load *l)
+{
+    struct conn *c = l->idle[l->plan.in_flight ? l->turn++ % l->idle_count : l->idle_count - 1];
+
+    idle_remove(l, c);
+    return c;
+}
+
 static void load_idle_check(struct load *l)
 {
     if (l->ready_said || l->held + l->given_up < l->plan.connections)
@@ -130,8 +141,9 @@ static void load_answered(struct conn *c)
         l->given_up += c->state != CONN_IDLE;
         load_idle_check(l);
     } else if (c->state == CONN_CLOSED) {
-        l->closed[l->closed_count++] = c;
-    } else if (load_may_issue(l)) {
+        if (!l->plan.once)
+            l->closed[l->closed_count++] = c;
+    } else if (!l->plan.in_flight && load_may_issue(l)) {
         load_issue(l, c);
         conn_send(c);
     } else {
@@ -152,7 +164,7 @@ static void load_failed(struct conn *c, enum trouble what, const char *why)
     if (l->plan.idle) {
         l->given_up++;
         load_idle_check(l);
-    } else {
+    } else if (!l->plan.once) {
         l->resting[l->resting_count++] = c;
     }
 }
@@ -179,11 +191,11 @@ static void load_pump(struct ev_loop *loop, ev_prepare *w, int events)
     (void)loop;
     (void)events;
     while (l->idle_count && load_may_issue(l)) {
-        c = l->idle[--l->idle_count];
+        c = idle_take(l);
         load_issue(l, c);
         conn_send(c);
     }
-    while (l->closed_count && l->opening < OPENING_MAX && !l->stopping) {
+    while (l->closed_count && l->opening < l->plan.opening && !l->stopping) {
         if (!l->plan.keepalive && !load_may_issue(l))
             return;
         if (l->plan.requests && l->issued >= l->plan.requests)

@@ -1,4 +1,5 @@
 #include "loadplan.h"
+#include "request.h"
 #include <netdb.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -11,14 +12,20 @@
 #define DAY_MS     ((uint64_t)86400 * 1000)
 #define OCTETS_MAX ((uint64_t)1 << 40)
 
+#define TOKEN_EVERY_MIN 128 /* a token, blanks around it, and something between */
+
 static const struct argument rows[] = {
     ROW("url", TEXT, url, 0, "URL", "https://HOST[:PORT]/path; HOST is the name sent and verified"),
     ROW("connect", TEXT, connect, 0, "ADDR:PORT", "dial this instead of the URL's host"),
+    ROW("tunnel", FLAG, tunnel, 0, NULL, "ask --connect for a tunnel to the URL's host first (CONNECT)"),
     ROW("ca", LIST, ca, 0, "FILE", "roots to trust: one for all, or one for each --from, in order"),
     ROW("from", LIST, from, 0, "ADDR", "source address, i.e. a sandbox; connections are spread over them"),
     ROW("env", LIST, env, 0, "FILE",
         "NAME=value lines for @NAME tokens: one for all, or one for each --from"),
     ROW("connections", NUMBER, connections, 1000000, "N", "open at the same time (1)"),
+    ROW("opening", NUMBER, opening, 1000000, "N", "handshakes at the same time, at most (64)"),
+    ROW("in-flight", NUMBER, in_flight, 1000000, "N",
+        "requests under way, at most; the connections take turns, so that all are used (one each)"),
     ROW("duration", TIME, duration_ms, DAY_MS, "TIME", "how long to send (10 s, unless --requests is given)"),
     ROW("requests", NUMBER, requests, UINT32_MAX, "N", "how many to send"),
     ROW("warmup", TIME, warmup_ms, DAY_MS, "TIME", "runs before the duration and is not counted (0)"),
@@ -33,12 +40,15 @@ static const struct argument rows[] = {
     ROW("token", LIST, token, 0, "TOKEN", "goes into each request; @NAME: that variable of --env"),
     ROW("token-in", LIST, token_in, 0, "PLACE",
         "header, body, url or none, for each --token in order (header)"),
+    ROW("token-every", SIZE, token_every, REQUEST_BLOCK, "OCTETS",
+        "the first --token stands once in so many octets of the body's filling as well"),
     ROW("download", FLAG, download, 0, NULL,
         "large answers: say octets per second, and do not wait for the last one"),
     ROW("rate", NUMBER, rate, 1000000, "R",
         "open loop: R requests a second are due at fixed times, and latency counts from then"),
     ROW("idle", FLAG, idle, 0, NULL,
         "open all, one request each, print READY, hold until INT, TERM or --duration"),
+    ROW("once", FLAG, once, 0, NULL, "each connection is opened, sends one request and is closed for good"),
     ROW("sequential", FLAG, sequential, 0, NULL, "one connection, one request after another"),
     ROW("pid", LIST, pid, 0, "PID", "account for this process, its threads and what descends from it"),
     ROW("json", TEXT, json, 0, "FILE", "write the result; - is stdout"),
@@ -122,6 +132,9 @@ static enum argument_end words_check(const struct loadplan *plan)
             return wrong("--token-in: header, body, url or none");
     if (plan->token_in.count > plan->token.count)
         return wrong("--token-in without its --token");
+    if (plan->token_every &&
+        (plan->token.count == 0 || !plan->body_given || plan->token_every < TOKEN_EVERY_MIN))
+        return wrong("--token-every: 128 octets at least, a --token and a --body");
     for (const char *c = plan->method; *c; c++)
         if (*c < 'A' || *c > 'Z')
             return wrong("--method: capital letters");
@@ -132,12 +145,31 @@ static enum argument_end words_check(const struct loadplan *plan)
     return ARGUMENT_GO;
 }
 
+/* --once is a connection for each request, and as many of both. */
+static enum argument_end once_check(struct loadplan *plan)
+{
+    if (!plan->once)
+        return ARGUMENT_GO;
+    if (plan->idle || plan->sequential || plan->rate || plan->requests || plan->duration_ms ||
+        plan->warmup_ms)
+        return wrong("--once takes no --idle, --sequential, --rate, --requests, --duration or --warmup");
+    plan->keepalive = false;
+    plan->requests = plan->connections;
+    return ARGUMENT_GO;
+}
+
 static enum argument_end modes_check(struct loadplan *plan)
 {
     size_t sources = plan->from.count ? plan->from.count : 1;
 
     if (plan->connections == 0)
         return wrong("--connections: at least one");
+    if (plan->opening == 0)
+        return wrong("--opening: at least one");
+    if (plan->in_flight && (!plan->keepalive || plan->idle))
+        return wrong("--in-flight takes no --keepalive off, --once or --idle");
+    if (plan->tunnel && !plan->connect)
+        return wrong("--tunnel needs --connect, whom to ask");
     if (plan->timeout_ms == 0)
         return wrong("--timeout: it can't be 0");
     if (plan->ca.count > 1 && plan->ca.count != sources)
@@ -160,6 +192,7 @@ enum argument_end loadplan_read(int argc, char **argv, struct loadplan *out)
     enum argument_end end;
 
     *out = (struct loadplan){.connections = 1,
+                             .opening = 64, /* more only wait in the listener's queue */
                              .timeout_ms = 30000,
                              .keepalive = true,
                              .body_octets = UINT64_MAX,
@@ -175,7 +208,8 @@ enum argument_end loadplan_read(int argc, char **argv, struct loadplan *out)
         out->method = out->body_given ? "POST" : "GET";
     if (!out->url)
         out->url = "";
-    if (url_read(out) != ARGUMENT_GO || words_check(out) != ARGUMENT_GO || modes_check(out) != ARGUMENT_GO)
+    if (url_read(out) != ARGUMENT_GO || words_check(out) != ARGUMENT_GO || once_check(out) != ARGUMENT_GO ||
+        modes_check(out) != ARGUMENT_GO)
         return ARGUMENT_WRONG;
     out->progress = out->progress || isatty(STDERR_FILENO);
     return peer_read(out);

@@ -13,9 +13,10 @@ struct loadplan {
     /* as given */
     const char *url, *connect, *method, *body_type, *label, *json;
     struct argument_list ca, from, env, token, token_in, pid;
-    uint64_t connections, requests, fields, rate;
-    uint64_t duration_ms, warmup_ms, timeout_ms, body_octets;
-    bool keepalive, resume, chunked, body_given, idle, sequential, download, progress, allow_errors;
+    uint64_t connections, requests, fields, rate, in_flight, opening;
+    uint64_t duration_ms, warmup_ms, timeout_ms, body_octets, token_every;
+    bool keepalive, resume, chunked, body_given, idle, once, sequential, tunnel, download, progress,
+        allow_errors;
 
     /* out of the URL */
     char host[LOADPLAN_HOST_MAX + 1];

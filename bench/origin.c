@@ -18,7 +18,7 @@
 struct origin {
     const char *listen, *cert, *key, *expect;
     uint64_t answer_octets;
-    bool binary;
+    bool binary, keepalive, resume;
 
     struct hall hall;
     int fd;
@@ -37,6 +37,8 @@ static const struct argument rows[] = {
     ROW("key", TEXT, key, 0, "FILE", "its key, PEM"),
     ROW("answer", SIZE, answer_octets, ANSWER_MAX, "OCTETS", "of the JSON that every other path gives (64)"),
     ROW("expect", TEXT, expect, 0, "VALUE", "count how often it arrives in heads and bodies"),
+    ROW("keepalive", SWITCH, keepalive, 0, "on|off", "off: one answer for each connection (on)"),
+    ROW("resume", SWITCH, resume, 0, "on|off", "off: no tickets, each handshake is a full one (on)"),
     ROW("binary", FLAG, binary, 0, NULL, "/source is application/octet-stream instead of text/plain"),
 };
 
@@ -79,7 +81,10 @@ static bool origin_tls(struct origin *o)
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
-    if (SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 && SSL_CTX_set_num_tickets(tls, 1) == 1 &&
+    if (!o->resume)
+        SSL_CTX_set_options(tls, SSL_OP_NO_TICKET); /* of TLS 1.2 */
+    if (SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
+        SSL_CTX_set_num_tickets(tls, o->resume ? 1 : 0) == 1 &&
         SSL_CTX_set_session_id_context(tls, (const uint8_t *)"bench", 5) == 1 &&
         SSL_CTX_use_certificate_chain_file(tls, o->cert) == 1 &&
         SSL_CTX_use_PrivateKey_file(tls, o->key, SSL_FILETYPE_PEM) == 1 &&
@@ -93,8 +98,8 @@ static bool origin_answer(struct origin *o)
 {
     char head[128];
     int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %lu\r\n\r\n",
-                     o->answer_octets);
+                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %lu\r\n%s\r\n",
+                     o->answer_octets, o->keepalive ? "" : "connection: close\r\n");
     size_t len = (size_t)n + (size_t)o->answer_octets;
     uint8_t *answer = malloc(len);
 
@@ -152,6 +157,7 @@ static bool origin_open(struct origin *o)
     for (size_t i = 0; i < sizeof o->hall.block; i++)
         o->hall.block[i] = o->binary ? (uint8_t)(0x80 | (i * 167 >> 3)) : (uint8_t)('a' + i % 23);
     o->hall.binary = o->binary;
+    o->hall.keepalive = o->keepalive;
     o->hall.expect = slice_text(o->expect);
     o->hall.loop = ev_default_loop(EVFLAG_NOENV);
     if (!o->hall.loop || !origin_tls(o) || !origin_answer(o) || !origin_listen(o))
@@ -168,7 +174,7 @@ static bool origin_open(struct origin *o)
 
 int origin_main(int argc, char **argv)
 {
-    static struct origin o = {.answer_octets = ANSWER_DEFAULT, .fd = -1};
+    static struct origin o = {.answer_octets = ANSWER_DEFAULT, .keepalive = true, .resume = true, .fd = -1};
     enum argument_end end = argument_read(&table, argc, argv, &o);
     char text[VISIT_TEXT];
     bool good;

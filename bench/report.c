@@ -193,6 +193,7 @@ static void cell_write(FILE *out, const struct series_peer *peer, size_t metric)
     fprintf(out, "<td>%s</td>", peer && peer->metrics[metric].count ? number : "");
 }
 
+/* Workloads without ours among the bars compare something else. */
 static void ratio_write(FILE *out, const struct report *r, const struct series_workload *w, size_t metric)
 {
     const struct series_metric_row *row = &series_metrics[metric];
@@ -200,6 +201,8 @@ static void ratio_write(FILE *out, const struct report *r, const struct series_w
     double value = mine ? series_median(&mine->metrics[metric]) : 0;
     double best_value = best ? series_median(&best->metrics[metric]) : 0, ratio;
 
+    if (!mine)
+        return;
     fputs("<tr><td>", out);
     html_text(out, w->name);
     fprintf(out, "</td><td>%s, %s</td>", row->name, row->unit);

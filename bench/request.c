@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BLOCK_OCTETS 16384 /* of filling, in one record or one chunk */
-
 struct body_type {
     const char *word, *media;
     struct slice before, token_before, token_after, after; /* around the tokens, and behind the filling */
@@ -62,23 +60,45 @@ static const char *draft_token(struct draft *d, size_t at, const char *place)
 /* Letters for text, octets of no text for binary: neither can look like a token. */
 static struct slice filling(bool binary)
 {
-    static uint8_t octets[2][BLOCK_OCTETS];
+    static uint8_t octets[2][REQUEST_BLOCK];
 
     if (!octets[binary][0])
-        for (size_t i = 0; i < BLOCK_OCTETS; i++)
+        for (size_t i = 0; i < REQUEST_BLOCK; i++)
             octets[binary][i] = binary ? (uint8_t)(0x80 | (i * 167 >> 3)) : (uint8_t)('a' + i % 23);
-    return slice_of(octets[binary], BLOCK_OCTETS);
+    return slice_of(octets[binary], REQUEST_BLOCK);
 }
 
 static struct slice chunk_block(bool binary)
 {
-    static uint8_t octets[2][BLOCK_OCTETS + 8];
+    static uint8_t octets[2][REQUEST_BLOCK + 8];
     struct slice from = filling(binary);
 
     memcpy(octets[binary], "4000\r\n", 6); /* 16,384 */
     memcpy(octets[binary] + 6, from.at, from.len);
     memcpy(octets[binary] + 6 + from.len, "\r\n", 2);
     return slice_of(octets[binary], sizeof octets[binary]);
+}
+
+/* A copy of the block with the plan's first token in it, once in --token-every octets. */
+static void block_render(struct draft *d, struct request *out)
+{
+    const char *token = d->token(d->cookie, d->plan->token.at[0]);
+    size_t every = (size_t)d->plan->token_every, len = token ? strlen(token) : 0;
+    size_t ahead = d->plan->chunked ? sizeof "4000\r\n" - 1 : 0;
+
+    d->token_missing = d->token_missing || !token;
+    d->full = d->full || len + 2 > every;
+    out->own_block = malloc(out->block.len);
+    if (!out->own_block || d->full || d->token_missing)
+        return;
+    memcpy(out->own_block, out->block.at, out->block.len);
+    for (size_t at = 0; at + every <= REQUEST_BLOCK; at += every) {
+        uint8_t *to = out->own_block + ahead + at;
+
+        to[0] = to[len + 1] = ' ';
+        memcpy(to + 1, token, len);
+    }
+    out->block.at = out->own_block;
 }
 
 static void target_render(struct draft *d)
@@ -190,9 +210,11 @@ static const char *body_render(struct draft *d, struct request *out)
         frame = after = SLICE_NONE;
     }
     pad = plan->body_octets - frame.len - after.len;
-    out->block_count = pad / BLOCK_OCTETS;
+    out->block_count = pad / REQUEST_BLOCK;
     out->block = plan->chunked ? chunk_block(binary) : filling(binary);
-    pad %= BLOCK_OCTETS;
+    if (plan->token_every)
+        block_render(d, out);
+    pad %= REQUEST_BLOCK;
     if (plan->chunked && frame.len + pad)
         draft_number(d, "%lx\r\n", frame.len + pad);
     draft_slice(d, frame);
@@ -225,7 +247,7 @@ const char *request_open(const struct loadplan *plan, request_token_fn *token, v
     *out = (struct request){.first = NULL};
     while (strcmp(d.type->word, plan->body_type) != 0)
         d.type++;
-    if (buf_open(&d.out, 2 * REQUEST_HEAD_MAX + BLOCK_OCTETS) != FAULT_NONE)
+    if (buf_open(&d.out, 2 * REQUEST_HEAD_MAX + REQUEST_BLOCK) != FAULT_NONE)
         return "there is no memory";
     head_render(&d);
     if (plan->body_given)
@@ -233,12 +255,12 @@ const char *request_open(const struct loadplan *plan, request_token_fn *token, v
     else if (body_has_token(plan))
         wrong = "--token-in body needs a --body";
     if (d.full)
-        wrong = "the request's head is too large";
+        wrong = "the request's head is too large, or a token for --token-every";
     if (d.token_missing)
         wrong = "--token: a @NAME that the --env file does not have";
     held = buf_held(&d.out);
     out->first = wrong ? NULL : malloc(held.len);
-    if (!wrong && !out->first)
+    if (!wrong && (!out->first || (plan->token_every && plan->body_given && !out->own_block)))
         wrong = "there is no memory";
     if (!wrong) {
         memcpy(out->first, held.at, held.len);
@@ -252,7 +274,8 @@ const char *request_open(const struct loadplan *plan, request_token_fn *token, v
 void request_close(struct request *r)
 {
     free(r->first);
-    r->first = NULL;
+    free(r->own_block);
+    r->first = r->own_block = NULL;
 }
 
 struct slice request_at(const struct request *r, uint64_t position)

@@ -6,14 +6,17 @@
  *
  *   Layer   program (osb-bench).
  *   Why     what is sent costs no formatting per request; a body of a terabyte is a block said often.
- *   Bounds  REQUEST_HEAD_MAX for the head, as much again for tokens in the body, and one block shared by all.
+ *   Bounds  REQUEST_HEAD_MAX for the head, as much again for tokens in the body, and one block shared by all; with
+ *           --token-every one block each.
  */
 #define REQUEST_HEAD_MAX ((size_t)64 << 10)
+#define REQUEST_BLOCK    16384 /* of filling, in one record or one chunk */
 
 struct request {
     uint8_t *first; /* the head, and the body up to where it repeats */
     size_t first_octets;
-    struct slice block; /* said ${block_count} times: filling without tokens */
+    struct slice block; /* said ${block_count} times: filling */
+    uint8_t *own_block; /* it, where there are tokens in it; NULL: shared */
     uint64_t block_count;
     uint8_t last[32]; /* and the rest */
     size_t last_octets;

@@ -90,13 +90,15 @@ static json_t *statuses_json(const struct tally *t)
 
 static json_t *plan_json(const struct loadplan *plan)
 {
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:b}", "url",
-                     plan->url, "method", plan->method, "connections", (json_int_t)plan->connections,
-                     "sources", (json_int_t)(plan->from.count ? plan->from.count : 1), "rate",
-                     (json_int_t)plan->rate, "duration_ms", (json_int_t)plan->duration_ms, "warmup_ms",
-                     (json_int_t)plan->warmup_ms, "fields", (json_int_t)plan->fields, "body_octets",
-                     (json_int_t)plan->body_octets, "body_type", plan->body_type, "chunked", plan->chunked,
-                     "keepalive", plan->keepalive, "resume", plan->resume, "idle", plan->idle);
+    return json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:b, s:b, s:b, s:b, s:b}", "url",
+        plan->url, "method", plan->method, "connections", (json_int_t)plan->connections, "sources",
+        (json_int_t)(plan->from.count ? plan->from.count : 1), "rate", (json_int_t)plan->rate, "duration_ms",
+        (json_int_t)plan->duration_ms, "warmup_ms", (json_int_t)plan->warmup_ms, "fields",
+        (json_int_t)plan->fields, "body_octets", (json_int_t)plan->body_octets, "token_every",
+        (json_int_t)plan->token_every, "in_flight", (json_int_t)plan->in_flight, "body_type", plan->body_type,
+        "chunked", plan->chunked, "keepalive", plan->keepalive, "resume", plan->resume, "idle", plan->idle,
+        "once", plan->once, "tunnel", plan->tunnel);
 }
 
 static void watched_json(const struct result *r, json_t *out)

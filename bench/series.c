@@ -14,6 +14,7 @@ const struct series_metric_row series_metrics[SERIES_METRICS] = {
     [SERIES_PSS] = {"Memory (PSS)", "KiB", false, "pss_kib"},
     [SERIES_GROWTH] = {"Memory, growth at most", "KiB", false, "memory_growth_kib"},
     [SERIES_CONNECTION] = {"Memory of an idle connection", "KiB", false, "kib_per_connection"},
+    [SERIES_SANDBOX] = {"Memory of an active sandbox", "KiB", false, "kib_per_sandbox"},
 };
 
 static bool metric_find(const json_t *result, const char *path, double *out)

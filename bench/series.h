@@ -24,6 +24,7 @@ enum series_metric {
     SERIES_PSS,
     SERIES_GROWTH,
     SERIES_CONNECTION,
+    SERIES_SANDBOX,
     SERIES_METRICS
 };
 

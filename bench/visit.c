@@ -234,7 +234,7 @@ static bool visit_write(struct visit *v)
         answer_event(v);
     }
     visit_want(v, EV_READ);
-    if (v->request.close) {
+    if (v->request.close || !v->hall->keepalive) {
         visit_close(v);
         return false;
     }

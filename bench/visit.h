@@ -22,6 +22,7 @@ struct hall {
     struct slice answer; /* head and body, rendered */
     size_t answer_head;  /* octets of its head */
     bool binary;
+    bool keepalive; /* else each connection is closed behind its first answer */
     uint8_t block[VISIT_BLOCK];
     uint64_t connections, active, handshakes, resumed, requests, dropped, octets_in, octets_out, value_seen;
 };
