@@ -17,8 +17,6 @@
 #define TICKET_ROOT_OCTETS 32
 #define TICKET_KEY_OCTETS  80 /* what OpenSSL takes: 16 of name, 32 for HMAC, 32 for AES */
 
-static const uint8_t alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
-
 static enum fault library_fault(const char *doing)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
@@ -95,23 +93,33 @@ static int hello_seen(SSL *ssl, int *alert, void *unused)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
+/* What is served, the best first, whatever the client's order. */
+static const struct slice served[] = {{(const uint8_t *)"http/1.1", 8}};
+
+static bool alpn_offered(struct slice offer, struct slice protocol, struct slice *at)
+{
+    while (offer.len > 0) {
+        *at = slice_first(slice_drop(offer, 1), offer.at[0]);
+        if (slice_equal(*at, protocol))
+            return true;
+        offer = slice_drop(offer, 1 + at->len);
+    }
+    return false;
+}
+
 /* Walked by hand: SSL_select_next_proto falls back to a protocol that nobody offered (CVE-2024-5535). */
 static int alpn_choose(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in, unsigned in_len,
                        void *unused)
 {
-    const struct slice ours = slice_of(alpn_http1 + 1, alpn_http1[0]);
+    struct slice at;
 
     (void)ssl, (void)unused;
-    for (struct slice rest = slice_of(in, in_len); rest.len > 0;) {
-        struct slice one = slice_first(slice_drop(rest, 1), rest.at[0]);
-
-        if (slice_equal(one, ours)) {
-            *out = one.at;
-            *out_len = (uint8_t)one.len;
+    for (size_t i = 0; i < sizeof served / sizeof *served; i++)
+        if (alpn_offered(slice_of(in, in_len), served[i], &at)) {
+            *out = at.at;
+            *out_len = (uint8_t)at.len;
             return SSL_TLSEXT_ERR_OK;
         }
-        rest = slice_drop(rest, 1 + one.len);
-    }
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
@@ -253,8 +261,7 @@ enum fault tlsio_client_ctx(const char *ca_file, SSL_CTX **out)
 
     if (fault != FAULT_NONE)
         goto drop_ctx;
-    if (SSL_CTX_set_alpn_protos(ctx, alpn_http1, sizeof alpn_http1) != 0 ||
-        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_X509_STRICT) != 1) {
+    if (X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_X509_STRICT) != 1) {
         fault = library_fault("making a client's context");
         goto drop_ctx;
     }

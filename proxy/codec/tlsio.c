@@ -131,12 +131,21 @@ static bool name_demand(SSL *ssl, const char *name, bool literal)
     return X509_VERIFY_PARAM_set1_host(demand, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+static bool alpn_offer(struct tlsio *t, bool h2)
+{
+    static const uint8_t offer[] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    size_t skip = h2 ? 0 : 3;
+
+    t->h2_offered = h2;
+    return SSL_set_alpn_protos(t->ssl, offer + skip, (unsigned)(sizeof offer - skip)) == 0;
+}
+
 enum fault tlsio_client(struct tlsio *t, SSL_CTX *ctx, struct wire wire, const char *name, bool literal,
-                        SSL_SESSION *session)
+                        bool h2, SSL_SESSION *session)
 {
     TRY(tlsio_begin(t, ctx, wire));
     /* An empty name would mean: any. */
-    if (!name[0] || !name_demand(t->ssl, name, literal) ||
+    if (!name[0] || !name_demand(t->ssl, name, literal) || !alpn_offer(t, h2) ||
         (session && session_fits(session, name, literal) && SSL_set_session(t->ssl, session) != 1)) {
         tlsio_close(t);
         ERR_clear_error();
@@ -164,8 +173,9 @@ static const struct {
     {SSL_R_NO_SUITABLE_KEY_SHARE, "no key exchange in common"},
     {SSL_R_WRONG_CURVE, "no key exchange in common"},
     {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, "no signature algorithm in common"},
-    {SSL_R_NO_APPLICATION_PROTOCOL, "no application protocol in common (http/1.1 is needed)"},
-    {SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL, "no application protocol in common (http/1.1 is needed)"},
+    {SSL_R_NO_APPLICATION_PROTOCOL, "no application protocol in common (h2 or http/1.1 is needed)"},
+    {SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL,
+     "no application protocol in common (h2 or http/1.1 is needed)"},
     {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the peer refused the handshake"},
     {SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY, "the peer refused the handshake"},
     {SSL_R_TLSV1_ALERT_ACCESS_DENIED, "the peer refused the handshake"},
@@ -204,15 +214,29 @@ static enum fault shake_refuse(struct tlsio *t, const char **why)
     return SSL_is_server(t->ssl) ? FAULT_CLIENT_TLS : FAULT_UPSTREAM_TLS;
 }
 
-/* RFC 7301 s.3.2: the server picks from what was offered, or nothing. */
-static bool alpn_fits(const SSL *ssl)
+static struct slice alpn_chosen(const struct tlsio *t)
 {
     struct slice chosen = SLICE_NONE;
     unsigned len = 0;
 
-    SSL_get0_alpn_selected(ssl, &chosen.at, &len);
+    SSL_get0_alpn_selected(t->ssl, &chosen.at, &len);
     chosen.len = len;
-    return len == 0 || slice_equal(chosen, SLICE("http/1.1"));
+    return chosen;
+}
+
+/* RFC 7301 s.3.2: the server picks from what was offered, or nothing. */
+static bool alpn_fits(const struct tlsio *t)
+{
+    struct slice chosen = alpn_chosen(t);
+
+    return chosen.len == 0 || slice_equal(chosen, SLICE("http/1.1")) || tlsio_protocol(t) == TLSIO_H2;
+}
+
+enum tlsio_protocol tlsio_protocol(const struct tlsio *t)
+{
+    bool served = SSL_is_server(t->ssl) || t->h2_offered;
+
+    return served && slice_equal(alpn_chosen(t), SLICE("h2")) ? TLSIO_H2 : TLSIO_H1;
 }
 
 /* --- running -------------------------------------------------------------------------------------------- */
@@ -254,7 +278,7 @@ enum fault tlsio_shake(struct tlsio *t, const char **why)
 
     if (result != 1)
         return call_sort(t, result) == FAULT_AGAIN ? FAULT_AGAIN : shake_refuse(t, why);
-    if (!alpn_fits(t->ssl)) {
+    if (!alpn_fits(t)) {
         t->why = "the peer chose a protocol that was not offered";
         return shake_refuse(t, why);
     }

@@ -52,6 +52,7 @@ struct tlsio {
     bool more;        /* octets may wait inside */
     bool notified;    /* our close_notify is out */
     bool greeted;     /* hello was asked */
+    bool h2_offered;  /* as client */
     unsigned chatter; /* handshake messages since the last plaintext */
     uint8_t name_hash[32];
     hello_fn *hello;
@@ -78,13 +79,14 @@ enum fault tlsio_server_tickets(SSL_CTX *ctx, struct slice root, struct slice id
 /*
  * tlsio_server(t, ctx, wire, hello, cookie) / tlsio_client(t, ctx, wire, name, literal, session): begin.
  *   Takes   name     canonical: sent as SNI unless ${literal}, and the only name that the certificate may prove.
+ *           h2       offer it before http/1.1 (RFC 7301); else http/1.1 alone.
  *           session  to resume, or NULL. Not offered where its certificate is over or does not prove ${name}.
  *   Fails   FAULT_NO_MEMORY, FAULT_SYSTEM.
  */
 enum fault tlsio_server(struct tlsio *t, SSL_CTX *ctx, struct wire wire, hello_fn *hello,
                         void *cookie) CHECKED;
 enum fault tlsio_client(struct tlsio *t, SSL_CTX *ctx, struct wire wire, const char *name, bool literal,
-                        SSL_SESSION *session) CHECKED;
+                        bool h2, SSL_SESSION *session) CHECKED;
 
 /*
  * tlsio_shake(t, why): go on with the handshake.
@@ -126,6 +128,10 @@ void tlsio_end(struct tlsio *t);
 void tlsio_close(struct tlsio *t);
 
 bool tlsio_resumed(const struct tlsio *t);
+
+/* tlsio_protocol(t): what the finished handshake chose; HTTP/1.1 where nothing was. */
+enum tlsio_protocol { TLSIO_H1, TLSIO_H2 };
+enum tlsio_protocol tlsio_protocol(const struct tlsio *t);
 
 /* tlsio_pending(t): are decrypted octets waiting inside, so that no event of the wire will come for them? */
 bool tlsio_pending(const struct tlsio *t);

@@ -117,7 +117,7 @@ static void upstream_dialled(struct upstream *u)
         return;
     }
     if (tlsio_client(&u->link.tls, u->worker->client_ctx, link_wire(&u->link), u->host.name, u->host.literal,
-                     u->session) != FAULT_NONE) {
+                     false, u->session) != FAULT_NONE) {
         upstream_fail(u, FAULT_NO_MEMORY, NULL);
         return;
     }

@@ -186,7 +186,7 @@ static inline void pair_client(struct pair *p, const char *name, bool literal, S
 {
     ck_assert_int_eq(tlsio_client(&p->client, client_ctx,
                                   (struct wire){.read = client_read, .write = client_write, .cookie = p},
-                                  name, literal, session),
+                                  name, literal, false, session),
                      FAULT_NONE);
 }
 
