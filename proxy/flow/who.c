@@ -6,6 +6,7 @@
 #include "metric.h"
 #include "redislink.h"
 #include "verdict.h"
+#include <malloc.h>
 #include <stdlib.h>
 
 #define NOBODY_MS   1000
@@ -13,8 +14,9 @@
 #define TELL_MS     1000
 #define IDLE_MS \
     60000 /* a sandbox without connections is forgotten after this, or cache_stale if that is longer */
-#define SWEEP_S      1.0
-#define RECORD_PARTS (RECORD_SECRETS_MAX + 16)
+#define SWEEP_S        1.0
+#define TRIM_SANDBOXES 16
+#define RECORD_PARTS   (RECORD_SECRETS_MAX + 16)
 
 /* What is known of one source address. */
 struct who_entry {
@@ -35,6 +37,7 @@ struct who {
     struct redislink *commands, *changes;
     struct who_entry *entries;
     struct sandbox *sandboxes;
+    size_t forgotten; /* since memory was last given back */
     ev_timer sweep;
 };
 
@@ -74,6 +77,7 @@ static void sandbox_forget(struct who *who, struct sandbox *s)
     sandbox_end(s);
     waits_tell(&s->waits, FAULT_REVOKED, NULL);
     sandbox_drop(s);
+    who->forgotten++;
 }
 
 static size_t parts_of(const redisReply *reply, struct record_part *parts)
@@ -470,6 +474,11 @@ static void who_sweep(struct ev_loop *loop, ev_timer *timer, int events)
         if (stale && !e->fetching && TAILQ_EMPTY(&e->waits) && now_ms >= e->nobody_until_ms &&
             now_ms - e->told_ms >= TELL_MS)
             entry_free(who, e);
+    }
+    /* As in links_sweep: what they leave lies between memory in use. To look for it takes up to a millisecond. */
+    if (who->forgotten >= TRIM_SANDBOXES) {
+        malloc_trim(0);
+        who->forgotten = 0;
     }
     metric_set(METRIC_SANDBOXES_KNOWN, HASH_COUNT(who->sandboxes));
     metric_set(METRIC_ARENA_OCTETS, secret_arena_used());
