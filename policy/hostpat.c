@@ -90,6 +90,21 @@ enum fault host_literal(struct slice text, struct host *out)
     return FAULT_NONE;
 }
 
+enum fault host_port(struct slice text, struct host *out, uint16_t *port)
+{
+    const uint8_t *colon = text.len ? memrchr(text.at, ':', text.len) : NULL;
+    struct slice name = slice_first(text, colon ? (size_t)(colon - text.at) : 0);
+    struct slice digits = slice_drop(text, name.len + 1);
+    uint64_t number;
+
+    if (!slice_number(digits, UINT16_MAX, &number) || digits.at[0] == '0')
+        return FAULT_INVALID;
+    if (slice_find(name, ':') < name.len && name.at[0] != '[')
+        return FAULT_INVALID;
+    *port = (uint16_t)number;
+    return host_canonical(name, out) == FAULT_NONE ? FAULT_NONE : host_literal(name, out);
+}
+
 /* --- lists ---------------------------------------------------------------------------------------------- */
 
 enum kind { KIND_NAME, KIND_BELOW, KIND_LITERAL, KIND_COUNT };

@@ -45,6 +45,10 @@ enum fault host_canonical(struct slice wire, struct host *out) CHECKED;
 /* host_literal(text, out): an address as text, v6 with or without brackets, in canonical form. Fails FAULT_INVALID. */
 enum fault host_literal(struct slice text, struct host *out) CHECKED;
 
+/* host_port(text, out, port): HOST:PORT, the host in either form, a v6 literal in brackets only, or its last group could be
+ * read as a port. Fails FAULT_INVALID: also a port of 0, over 65535 or with a zero in front. */
+enum fault host_port(struct slice text, struct host *out, uint16_t *port) CHECKED;
+
 /* A list of patterns, sorted; empty means what the caller says it means. */
 struct hostlist;
 

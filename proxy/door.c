@@ -133,6 +133,7 @@ enum fault doors_open(const struct config *config, unsigned workers, const struc
         {LISTENER_REDIRECT, config->listen, config->listens},
         {LISTENER_DIRECT, config->direct_listen, config->direct_listens},
         {LISTENER_HTTP, config->http_listen, config->http_listens},
+        {LISTENER_CONNECT, config->connect_listen, config->connect_listens},
     };
 
     *out = (struct doors){.count = 0};

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds everything and runs every test: bash tests/run.sh [--quick] [--soak] [--fuzz SECONDS] [--keep] [PATTERN]
+# Builds everything and runs every test: bash tests/run.sh [--quick] [--soak] [--clients] [--fuzz SECONDS] [--keep] [PATTERN]
 #   --quick    the debug build is only compiled; no scenarios and no fuzzers
 #   --soak     scenarios may take their long form (OSB_SOAK=1)
+#   --clients  Go, Java, Node and git are installed too, and scenario/030-clients runs its whole matrix (OSB_CLIENTS=1)
 #   --fuzz N   seconds for each fuzzer (5; 0: none)
 #   --keep     what the flow tests leave behind stays in build/logs/kept
 #   PATTERN    only parts whose name matches this extended regular expression, such as flow/ or unit-asan/check_h1
@@ -9,14 +10,15 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-quick='' soak='' keep='' fuzz_s=5 pattern=''
+quick='' soak='' clients='' keep='' fuzz_s=5 pattern=''
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --soak) soak=1 ;;
+    --clients) clients=1 ;;
     --keep) keep=1 ;;
     --fuzz) fuzz_s=${2:?--fuzz SECONDS}; shift ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
     -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
     *) pattern=$1 ;;
     esac
@@ -31,6 +33,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_retur
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export CK_DEFAULT_TIMEOUT=60 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
 [ -n "$soak" ] && export OSB_SOAK=1
+[ -n "$clients" ] && export OSB_CLIENTS=1
 if [ -n "$keep" ]; then
     export OSB_KEEP=$logs/kept
     mkdir -p "$OSB_KEEP"
@@ -49,7 +52,9 @@ trap stop EXIT
 # --- packages ----------------------------------------------------------------------------------------------------------
 packages="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
     libc-ares-dev libpsl-dev libidn2-dev libjansson-dev uthash-dev node-llhttp check clang-format clang libclang-rt-14-dev
-    redis-server nginx-light iproute2 iptables nftables curl openssl python3 publicsuffix ca-certificates procps"
+    redis-server nginx-light iproute2 iptables nftables curl openssl python3 python3-h2
+    python3-hpack python3-hyperframe python3-grpcio nghttp2-client python3-httpx publicsuffix ca-certificates procps"
+[ -n "$clients" ] && packages="$packages golang-go openjdk-17-jdk-headless nodejs git"
 sudo=''
 [ "$(id -u)" = 0 ] || sudo='sudo -n'
 

@@ -70,6 +70,7 @@ static const struct counsel {
                             "The proxy checks every certificate, whatever the client's own settings are."},
     [FAULT_UPSTREAM_UNREACHABLE] = {"destination_unavailable", GRPC_UNAVAILABLE,
                                     "Check the name, or try again later."},
+    [FAULT_UPSTREAM_REFUSED] = {"destination_unavailable", GRPC_UNAVAILABLE, "Try again."},
     [FAULT_UPSTREAM_PROTOCOL] = {"http_protocol_error", GRPC_INTERNAL, "Nothing of the answer was used."},
     [FAULT_SECRET_UNUSABLE] = {"proxy_configuration_error", GRPC_FAILED_PRECONDITION,
                                "Ask the operator to set the secret again, without line breaks."},
@@ -274,9 +275,12 @@ static enum fault body_make(struct draft *d, struct slice *body)
 {
     size_t from;
 
-    d->head->body = BODY_LENGTH;
-    if (d->to->grpc)
+    if (d->to->grpc) {
+        d->head->body =
+            BODY_NONE; /* with a body, even of no octets, an h2 answer would not be trailers-only */
         return grpc_make(d);
+    }
+    d->head->body = BODY_LENGTH;
     from = written_octets(d);
     TRY(d->to->plain ? plain_make(d) : json_make(d));
     *body = written(d, from);

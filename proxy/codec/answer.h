@@ -26,7 +26,8 @@ void answer_style(const struct head *request, struct answer_to *to);
 
 /*
  * answer_make(to, text, out, body): the response.
- *   Gives   out   a head with body length; its slices and *body lie in ${text} (at least ANSWER_OCTETS, empty at first).
+ *   Gives   out   a head with body length, for gRPC without a body; its slices and *body lie in ${text} (at least
+ *                 ANSWER_OCTETS, empty at first).
  *                 out->close where the client is to blame: where its next request begins is not known.
  *                 X-Should-Retry: false for what policy refused, unless retry_after_s says when to try again.
  *   Fails   FAULT_FULL never, with ANSWER_OCTETS of room.

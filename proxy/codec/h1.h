@@ -6,7 +6,7 @@
 /*
  * h1 - HTTP/1.1: octets to msg and back, for both roles.
  *
- *   Layer   codec.  Uses: h1lex (screens), llhttp (parses heads), chunk (frames bodies).
+ *   Layer   codec.  Uses: h1lex (screens), llhttp (parses heads), hop (fields of the hop), chunk (bodies).
  *   Why     what upstream reads is what policy read: nothing of a client's head is ever forwarded as it came.
  *   Bounds  no memory of its own; a head is read whole, out of the caller's buffer.
  *   Source  RFC 9112, RFC 9110.

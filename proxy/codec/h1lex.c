@@ -114,3 +114,15 @@ enum fault h1lex_screen(struct slice head, bool request, size_t *lines)
         return FAULT_BAD_REQUEST;
     return h1lex_fields(head, lines);
 }
+
+bool h1lex_next(struct slice *section, struct slice *name, struct slice *value)
+{
+    struct slice line = slice_first(*section, slice_find(*section, '\r'));
+
+    if (line.len == 0)
+        return false;
+    *name = slice_first(line, slice_find(line, ':'));
+    *value = slice_trim(slice_drop(line, name->len + 1));
+    *section = slice_drop(*section, line.len + 2);
+    return true;
+}

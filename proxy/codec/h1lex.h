@@ -36,3 +36,7 @@ enum fault h1lex_screen(struct slice head, bool request, size_t *lines) CHECKED;
 
 /* h1lex_fields(section, lines): the same for field lines alone: a trailer section with its empty line. */
 enum fault h1lex_fields(struct slice section, size_t *lines) CHECKED;
+
+/* h1lex_next(section, name, value): take the next line off screened field lines; the value without the blanks around it.
+ * False: the empty line is next. */
+bool h1lex_next(struct slice *section, struct slice *name, struct slice *value);

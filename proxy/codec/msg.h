@@ -115,6 +115,15 @@ static inline bool octets_are(struct slice s, unsigned class)
     return all == class;
 }
 
+/* octets_are_lower(s): no letter of ${s} is upper-case, as HTTP/2 wants names (RFC 9113 s.8.2.1). */
+static inline bool octets_are_lower(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (octet_lower(s.at[i]) != s.at[i])
+            return false;
+    return true;
+}
+
 /* head_save(h, into): copy what ${h}'s slices point to into ${into} (closed; opened here, the caller closes it), and point
  * them there: for a head that must outlive its stream's buffer. Fails FAULT_NO_MEMORY. */
 enum fault head_save(struct head *h, struct buf *into) CHECKED;

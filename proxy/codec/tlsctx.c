@@ -94,7 +94,7 @@ static int hello_seen(SSL *ssl, int *alert, void *unused)
 }
 
 /* What is served, the best first, whatever the client's order. */
-static const struct slice served[] = {{(const uint8_t *)"http/1.1", 8}};
+static const struct slice served[] = {{(const uint8_t *)"h2", 2}, {(const uint8_t *)"http/1.1", 8}};
 
 static bool alpn_offered(struct slice offer, struct slice protocol, struct slice *at)
 {

@@ -64,7 +64,7 @@ struct tlsio {
 /*
  * tlsio_server_ctx(out) / tlsio_client_ctx(ca_file, out): contexts with this house's settings: no renegotiation, no
  *   compression, no early data, cleansed plaintext, read-ahead, partial writes, security level 2;
- *   server: one ticket a handshake, no session cache, ALPN http/1.1 only (another protocol alone: alert 120);
+ *   server: one ticket a handshake, no session cache, ALPN h2, else http/1.1 (others alone: alert 120);
  *   client: certificates verified (X509_V_FLAG_X509_STRICT, no partial wildcards, depth 8), roots from ${ca_file}
  *   or, where NULL, the system's. The configuration file of OpenSSL and SSLKEYLOGFILE are never read.
  *   Fails   FAULT_SYSTEM, FAULT_INVALID (ca_file holds no certificate).

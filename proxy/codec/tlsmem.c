@@ -66,7 +66,12 @@ static void *take(size_t octets, const char *file, int line)
 
 static void give(void *at, const char *file, int line)
 {
+    size_t octets = at && !is_slot(at) ? malloc_usable_size(at) : 0;
+
     (void)file, (void)line;
+    if (octets >
+        SLOT_MOST) /* an upstream's records: what is larger than a slot is wiped here, not by tlsmem_trim */
+        explicit_bzero(at, octets);
     if (at && is_slot(at))
         slot_give(at);
     else

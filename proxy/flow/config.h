@@ -30,8 +30,9 @@ struct config_redis {        /* one redis = URL */
 };
 
 struct config {
-    struct endpoint listen[CONFIG_MANY], direct_listen[CONFIG_MANY], http_listen[CONFIG_MANY];
-    size_t listens, direct_listens, http_listens;
+    struct endpoint listen[CONFIG_MANY], direct_listen[CONFIG_MANY], http_listen[CONFIG_MANY],
+        connect_listen[CONFIG_MANY];
+    size_t listens, direct_listens, http_listens, connect_listens;
     unsigned workers;
     char zone[129];
     struct config_redis redis;
@@ -67,8 +68,8 @@ struct config {
  *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says
  *           why). *out is then wiped. No part of a value is ever written to ${errors}.
  *   Checks what can be seen without side effects: grammar, ranges, required keys, that key_file and upstream_ca_file can be
- *   read. Keys whose feature does not exist yet (connect_listen, rediss://, sentinel://, a second redis) are refused with a
- *   sentence that says so.
+ *   read. Values whose feature does not exist yet (rediss://, sentinel://, a second redis) are refused with a sentence that
+ *   says so.
  */
 enum fault config_read(const char *path, const char *const *sets, size_t n, struct config *out,
                        FILE *errors) CHECKED;

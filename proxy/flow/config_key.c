@@ -235,7 +235,8 @@ static bool listener_taken(const struct config *c, struct endpoint wanted)
 {
     return endpoint_among(c->listen, c->listens, wanted) ||
            endpoint_among(c->direct_listen, c->direct_listens, wanted) ||
-           endpoint_among(c->http_listen, c->http_listens, wanted);
+           endpoint_among(c->http_listen, c->http_listens, wanted) ||
+           endpoint_among(c->connect_listen, c->connect_listens, wanted);
 }
 
 /* The next free element of a list is at index *count, for config has seen that there is one. */
@@ -272,28 +273,13 @@ static const char *read_net(const struct config_key *key, struct slice value, st
     return NULL;
 }
 
-/* HOST:PORT; an IPv6 literal only in brackets, or its last group could be read as a port. */
-static bool target_parse(struct slice text, struct config_connect *out)
-{
-    const uint8_t *colon = text.len ? memrchr(text.at, ':', text.len) : NULL;
-    size_t before = colon ? (size_t)(colon - text.at) : 0;
-    struct slice name = slice_first(text, before);
-    uint64_t port;
-
-    if (!colon || !slice_number(slice_drop(text, before + 1), UINT16_MAX, &port) || port == 0)
-        return false;
-    if (slice_find(name, ':') < name.len && name.at[0] != '[')
-        return false;
-    out->port = (uint16_t)port;
-    return host_canonical(name, &out->host) == FAULT_NONE || host_literal(name, &out->host) == FAULT_NONE;
-}
-
 static const char *read_connect(const struct config_key *key, struct slice value, struct config *out)
 {
     size_t equals = slice_find(value, '=');
     struct config_connect new = {0};
 
-    if (equals == value.len || !target_parse(slice_trim(slice_first(value, equals)), &new) ||
+    if (equals == value.len ||
+        host_port(slice_trim(slice_first(value, equals)), &new.host, &new.port) != FAULT_NONE ||
         endpoint_parse(slice_trim(slice_drop(value, equals + 1)), &new.to) != FAULT_NONE)
         return key->form;
     for (size_t i = 0; i < out->connect_tos; i++)
@@ -319,14 +305,6 @@ static const char *read_redis(const struct config_key *key, struct slice value, 
 {
     (void)key;
     return config_redis_parse(value, &out->redis);
-}
-
-/* connect_listen: the word that turns it off is its default, and all that there is yet. */
-static const char *read_missing(const struct config_key *key, struct slice value, struct config *out)
-{
-    (void)key;
-    (void)out;
-    return slice_equal(value, SLICE("off")) ? NULL : "is not supported by this version: leave it off";
 }
 
 /* --- the table ------------------------------------------------------------------------------------------ */
@@ -360,7 +338,7 @@ const struct config_key config_key_table[] = {
     {"listen",                "[::]:8443", LISTENER(listen)},
     {"direct_listen",         "off",       LISTENER(direct_listen)},
     {"http_listen",           "[::]:8080", LISTENER(http_listen)},
-    {"connect_listen",        "off",       .read = read_missing},
+    {"connect_listen",        "off",       LISTENER(connect_listen)},
     {"workers",               NULL,        RANGE(1, WORKERS_MAX), .read = read_workers, .form = "1 to 64"},
     {"zone",                  "default",   TEXT(zone, 1), .read = read_zone, .environment = "OSB_ZONE",
                                            .form = "1 to 128 of A-Z a-z 0-9 . _ - and begin with none of . -"},

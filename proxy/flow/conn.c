@@ -1,11 +1,12 @@
 #include "conn.h"
 #include "answer.h"
-#include "clock.h"
+#include "h2client.h"
 #include "metric.h"
+#include "mint.h"
 #include "origdst.h"
 #include "owner.h"
 #include "quota.h"
-#include "verdict.h"
+#include "tell.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,10 +18,6 @@
 #define LINGER_OCTETS  262144
 #define HTTPS_PORT     443
 #define HTTP_PORT      80
-
-/* What a denied name may cost in signatures (contract section 2), and what an allowed one may: wildcards invite floods. */
-static const struct quota_rate mint_rate[QUOTA_KINDS] = {
-    [QUOTA_MINT_DENIED] = {20, 2}, [QUOTA_MINT_ALLOWED] = {200, 20}};
 
 #define TO(state) (1u << CONN_##state)
 static const struct conn_row {
@@ -58,8 +55,6 @@ static void conn_goto(struct conn *c, enum conn_state to)
         deadline_in(&c->deadline, conn_deadline_ms(c, to));
 }
 
-static void conn_wake(void *cookie);
-
 /* --- the end -------------------------------------------------------------------------------------------- */
 
 static void conn_free(struct buried *b)
@@ -68,6 +63,13 @@ static void conn_free(struct buried *b)
 
     free(c->host);
     free(c);
+}
+
+static void conn_many_end(struct conn *c, enum fault why)
+{
+    if (c->many)
+        h2client_close(c->many, why == FAULT_NONE ? FAULT_CLIENT_GONE : why);
+    c->many = NULL;
 }
 
 void conn_drop(struct conn *c, enum fault why)
@@ -81,6 +83,7 @@ void conn_drop(struct conn *c, enum fault why)
         exchange_end(c->exchange, why == FAULT_NONE ? FAULT_CLIENT_GONE : why,
                      c->exchange->answered ? c->exchange->status : 0);
     c->exchange = NULL;
+    conn_many_end(c, why);
     who_cancel(&c->wait);
     deadline_close(&c->deadline);
     link_close(&c->link);
@@ -116,65 +119,40 @@ static void member_end(struct member *m, enum fault why)
 
 /* --- what the client is told by us ---------------------------------------------------------------------- */
 
-static void audit_refusal(struct conn *c, enum fault why, struct slice request_id, int status)
-{
-    struct audit_entry e = {.request_id = request_id,
-                            .client = c->client,
-                            .original = c->original,
-                            .host = host_name(c->host),
-                            .status = status,
-                            .reason = why,
-                            .upstream_ms = -1};
+static void conn_wake(void *cookie);
 
-    if (c->sandbox)
-        e.sandbox = slice_text(c->sandbox->id);
-    audit_write(c->worker->audit, &e);
+struct exchange_client conn_client(const struct conn *c, struct stream *stream, void (*wake)(void *cookie),
+                                   void *cookie)
+{
+    bool plain = c->kind == LISTENER_HTTP;
+
+    return (struct exchange_client){
+        .stream = stream,
+        .sandbox = c->sandbox,
+        .host = plain ? NULL : c->host,
+        .port = c->kind == LISTENER_REDIRECT  ? c->original.port
+                : c->kind == LISTENER_CONNECT ? c->connect.port
+                : plain                       ? HTTP_PORT
+                                              : HTTPS_PORT,
+        .from = c->client,
+        .original = c->original,
+        .wake = wake,
+        .cookie = cookie,
+    };
 }
 
-/* Write the answer for ${why}; false when it can't be said. */
-static bool answer_write(struct conn *c, enum fault why, struct slice request_id, bool *close)
+static void audit_refusal(struct conn *c, enum fault why)
 {
-    struct exchange *x = c->exchange;
-    struct answer_to to = x ? x->style : (struct answer_to){0};
-    struct buf text = {0};
-    struct head head HEAD_UNSET;
-    struct slice body;
-    const struct stream_ops *ops = c->stream.stream.ops;
-    bool said = false;
+    struct exchange_client client = conn_client(c, NULL, NULL, NULL);
 
-    to.fault = why;
-    to.request_id = request_id;
-    to.host = host_name(x && x->host.len ? &x->host : c->host);
-    if (x) {
-        to.detail = x->detail;
-        to.retry_after_s = (x->retry_after_ms + 999) / 1000;
-        to.head_only = x->head_only;
-    }
-    if (why == FAULT_TOO_MANY_CONNECTIONS)
-        to.retry_after_s = 1;
-    if (buf_open(&text, ANSWER_OCTETS) != FAULT_NONE || answer_make(&to, &text, &head, &body) != FAULT_NONE)
-        goto close_text;
-    head.close = *close = head.close || *close;
-    if (link_room(&c->link) != FAULT_NONE ||
-        buf_grow(&c->link.out, LINK_OCTETS + ANSWER_OCTETS) != FAULT_NONE ||
-        ops->write_head(&c->stream.stream, &head) != FAULT_NONE)
-        goto close_text;
-    said = true;
-    if (!to.head_only && body.len) {
-        struct buf *out;
+    tell_audit(c->worker, &(struct telling){.client = &client, .why = why}, 0);
+}
 
-        said = ops->room(&c->stream.stream, &out) == FAULT_NONE;
-        if (said) {
-            size_t n = buf_some(out, body);
-
-            ops->wrote(&c->stream.stream, n);
-            said = n == body.len;
-        }
-    }
-    said = said && ops->write_end(&c->stream.stream, NULL) == FAULT_NONE;
-close_text:
-    buf_close(&text);
-    return said;
+static enum fault answer_write(struct conn *c, const struct telling *t, bool *close)
+{
+    TRY(link_room(&c->link));
+    TRY(buf_grow(&c->link.out, LINK_OCTETS + ANSWER_OCTETS));
+    return tell(t, close);
 }
 
 /* The exchange, or the reading of a request's head, failed. */
@@ -185,9 +163,10 @@ static void conn_answer(struct conn *c, enum fault why)
     bool body_left = !x || (x->request.body != BODY_NONE && x->up_at != WRITE_DONE);
     bool close = body_left || (x && x->close) || c->refused || c->worker->draining;
     char id[REQUEST_ID];
-    struct slice request_id = request_id_text(x ? x->id : worker_request_id(c->worker), id);
+    struct exchange_client client = conn_client(c, &c->stream.stream, conn_wake, c);
+    struct telling t = {&client, x, why, request_id_text(x ? x->id : worker_request_id(c->worker), id)};
 
-    if (status == 0 || (x && x->answered) || !answer_write(c, why, request_id, &close)) {
+    if (status == 0 || (x && x->answered) || answer_write(c, &t, &close) != FAULT_NONE) {
         conn_drop(c, why);
         return;
     }
@@ -196,7 +175,7 @@ static void conn_answer(struct conn *c, enum fault why)
         c->exchange = NULL;
     } else {
         metric_fault(why);
-        audit_refusal(c, why, request_id, status);
+        tell_audit(c->worker, &t, status);
     }
     if (close) {
         conn_goto(c, CONN_FLUSH);
@@ -214,27 +193,15 @@ static enum fault conn_WHO(struct conn *c)
     return FAULT_AGAIN;
 }
 
-struct mint {
-    struct sandbox *sandbox;
-    enum quota_kind kind;
-};
-
-static bool may_mint(void *cookie)
-{
-    const struct mint *m = cookie;
-
-    return quota_take(m->sandbox->quota, m->kind, mint_rate[m->kind], worker_now_ms(m->sandbox->worker)) == 0;
-}
-
-/* The ClientHello is read: which name, may it be reached, and which leaf proves it? */
+/* The ClientHello is read: which name, and which leaf proves it? */
 static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_PKEY **key)
 {
     struct conn *c = cookie;
-    struct sandbox *s = c->sandbox;
     struct host host;
-    bool minted;
 
-    if (name.len) {
+    if (c->kind == LISTENER_CONNECT) {
+        TRY(connect_hello(c->host, name, &host));
+    } else if (name.len) {
         if (host_canonical(name, &host) != FAULT_NONE)
             return FAULT_NAME_REFUSED;
     } else {
@@ -246,16 +213,23 @@ static enum fault conn_hello(void *cookie, struct slice name, X509 **cert, EVP_P
     }
     free(c->host); /* of a hello that was answered with a retry request */
     c->host = host_keep(&host);
-    if (!c->host)
-        return FAULT_NO_MEMORY;
-    bool allowed = verdict_host(s->record, c->host) == FAULT_NONE;
-    struct mint mint = {s, allowed ? QUOTA_MINT_ALLOWED : QUOTA_MINT_DENIED};
+    return c->host ? mint_leaf(c->sandbox, c->host, cert, key) : FAULT_NO_MEMORY;
+}
 
-    TRY(leafcache_get(s->leaves, &s->authority, host_name(c->host), c->host->literal, may_mint, &mint,
-                      clock_turn_wall_ms(), cert, &minted));
-    metric_add(minted ? METRIC_LEAF_MINTS : METRIC_LEAF_CACHE_HITS, 1);
-    *key = s->authority.leaf_key;
+static enum fault conn_secure(struct conn *c)
+{
+    TRY(tlsio_server(&c->link.tls, c->sandbox->server_ctx, link_wire(&c->link), conn_hello, c));
+    c->link.secure = true;
+    conn_goto(c, CONN_SHAKE);
     return FAULT_NONE;
+}
+
+static enum fault conn_TUNNEL(struct conn *c)
+{
+    TRY(connect_read(&c->connect, &c->link, c->sandbox->record, &c->host));
+    TRY(c->refused);
+    TRY(connect_grant(&c->link));
+    return conn_secure(c);
 }
 
 static enum fault conn_SHAKE(struct conn *c)
@@ -268,12 +242,22 @@ static enum fault conn_SHAKE(struct conn *c)
     if (why != FAULT_NONE) {
         metric_add(METRIC_TLS_CLIENT_FAILED, 1);
         metric_fault(why);
-        audit_refusal(c, why, SLICE_NONE, 0);
+        audit_refusal(c, why);
         conn_drop(c, why); /* the alert is out, and HTTP can't be spoken: no answer, whatever the fault */
         return FAULT_AGAIN;
     }
     metric_add(tlsio_resumed(&c->link.tls) ? METRIC_TLS_CLIENT_RESUMED : METRIC_TLS_CLIENT_NEW, 1);
-    conn_goto(c, CONN_READY);
+    if (tlsio_protocol(&c->link.tls) == TLSIO_H1) {
+        conn_goto(c, CONN_READY);
+        return FAULT_NONE;
+    }
+    why = h2client_open(&c->many, c);
+    if (why != FAULT_NONE) {
+        metric_fault(why);
+        conn_drop(c, why);
+        return FAULT_AGAIN;
+    }
+    conn_goto(c, CONN_SERVE);
     return FAULT_NONE;
 }
 
@@ -294,25 +278,12 @@ static enum fault conn_READY(struct conn *c)
 
 static enum fault conn_HEAD(struct conn *c)
 {
-    struct worker *w = c->worker;
     struct head head HEAD_UNSET;
-    bool plain = c->kind == LISTENER_HTTP;
 
     TRY(c->stream.stream.ops->head(&c->stream.stream, &head));
-    struct exchange_client client = {
-        .stream = &c->stream.stream,
-        .sandbox = c->sandbox,
-        .host = plain ? NULL : c->host,
-        .port = c->kind == LISTENER_REDIRECT ? c->original.port
-                : plain                      ? HTTP_PORT
-                                             : HTTPS_PORT,
-        .from = c->client,
-        .original = c->original,
-        .wake = conn_wake,
-        .cookie = c,
-    };
+    struct exchange_client client = conn_client(c, &c->stream.stream, conn_wake, c);
 
-    c->exchange = exchange_begin(w, &client, &head);
+    c->exchange = exchange_begin(c->worker, &client, &head);
     if (!c->exchange)
         return FAULT_OVERLOADED;
     c->progress = 0;
@@ -344,6 +315,17 @@ static enum fault conn_EXCHANGE(struct conn *c)
     }
     h1stream_begin(&c->stream);
     conn_goto(c, CONN_READY);
+    return FAULT_NONE;
+}
+
+static enum fault conn_SERVE(struct conn *c)
+{
+    enum fault why = h2client_step(c->many);
+
+    if (why != FAULT_NONE || c->state != CONN_SERVE)
+        return FAULT_AGAIN;
+    conn_many_end(c, FAULT_NONE);
+    conn_goto(c, CONN_FLUSH);
     return FAULT_NONE;
 }
 
@@ -393,7 +375,8 @@ static void conn_arm(struct conn *c)
         link_arm_shake(&c->link);
         return;
     }
-    link_arm(&c->link, c->state != CONN_WHO && c->state != CONN_FLUSH);
+    link_arm(&c->link, c->state != CONN_WHO && c->state != CONN_FLUSH &&
+                           (c->state != CONN_SERVE || h2client_reads(c->many)));
 }
 
 static bool conn_reads(const struct conn *c)
@@ -459,13 +442,18 @@ static void conn_late(struct deadline *d)
     enum fault why = conn_table[c->state].late;
     bool unread = link_unsent(&c->link);
 
+    if (c->state == CONN_SERVE) {
+        h2client_late(c->many);
+        conn_run(c);
+        return;
+    }
     if (c->state == CONN_EXCHANGE)
         why = c->exchange->answered && unread ? FAULT_CLIENT_SLOW : exchange_late(c->exchange);
     if (c->state == CONN_READY && !unread) {
         conn_goto(c, CONN_FLUSH); /* it only idled: a clean end */
     } else if (why == FAULT_CLIENT_SLOW) {
         if (c->state == CONN_SHAKE)
-            audit_refusal(c, why, SLICE_NONE, 0);
+            audit_refusal(c, why);
         if (!c->exchange && c->state != CONN_LINGER)
             metric_fault(why);
         conn_drop(c, why);
@@ -501,13 +489,9 @@ static enum fault conn_start(struct conn *c, struct sandbox *s)
     TRY(conn_count(c));
     metric_add(METRIC_CONNECTIONS_SERVED, 1);
     h1stream_open(&c->stream, &c->link, &c->worker->limits, true);
-    if (c->kind == LISTENER_HTTP) {
-        conn_goto(c, CONN_READY);
-        return FAULT_NONE;
-    }
-    TRY(tlsio_server(&c->link.tls, s->server_ctx, link_wire(&c->link), conn_hello, c));
-    c->link.secure = true;
-    conn_goto(c, CONN_SHAKE);
+    if (c->kind != LISTENER_HTTP && c->kind != LISTENER_CONNECT)
+        return conn_secure(c);
+    conn_goto(c, c->kind == LISTENER_HTTP ? CONN_READY : CONN_TUNNEL);
     return FAULT_NONE;
 }
 
@@ -524,7 +508,7 @@ static void conn_known(struct conn *c, enum fault why, struct sandbox *s)
     if (why == FAULT_STORE_UNAVAILABLE)
         metric_add(METRIC_CONNECTIONS_NO_RECORD, 1);
     if (why != FAULT_UNKNOWN_SOURCE || who_tell(c->worker->who, c->client.ip))
-        audit_refusal(c, why, SLICE_NONE, 0);
+        audit_refusal(c, why);
     conn_reset(c, why);
 }
 
@@ -546,18 +530,19 @@ void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kin
     c->kind = kind;
     c->client = from;
     c->wait.fn = conn_waited;
-    link_open(&c->link, w->loop, &w->links, fd, conn_event);
+    link_open(&c->link, &w->turn, &w->links, fd, conn_event);
     deadline_open(&c->deadline, w->loop, conn_late);
     deadline_in(&c->deadline, conn_deadline_ms(c, CONN_WHO));
     TAILQ_INSERT_TAIL(&w->conns, c, list);
     w->conn_count++;
     metric_add(METRIC_CONNECTIONS_ACTIVE, 1);
 
-    enum fault why = kind == LISTENER_DIRECT ? FAULT_NONE : origdst_get(fd, &c->original);
+    bool sent_here = kind == LISTENER_DIRECT || kind == LISTENER_CONNECT;
+    enum fault why = sent_here ? FAULT_NONE : origdst_get(fd, &c->original);
 
     if (why != FAULT_NONE && kind == LISTENER_REDIRECT) {
         metric_add(METRIC_CONNECTIONS_DIRECT, 1);
-        audit_refusal(c, why, SLICE_NONE, 0);
+        audit_refusal(c, why);
         conn_reset(c, why);
         return;
     }
@@ -568,8 +553,9 @@ void conn_open(struct worker *w, int fd, struct endpoint from, enum listener_kin
 
 void conn_drain(struct conn *c)
 {
-    if (c->state != CONN_READY)
+    if (c->state != CONN_READY && c->state != CONN_SERVE)
         return;
-    deadline_in(&c->deadline, conn_deadline_ms(c, CONN_READY));
+    if (c->state == CONN_READY)
+        deadline_in(&c->deadline, conn_deadline_ms(c, CONN_READY));
     conn_run(c);
 }

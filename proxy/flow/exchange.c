@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define INTERIM_MAX    8
+#define GOODBYES_MAX   4               /* connections that close just before one request */
 #define NOT_ASKED      FAULT_NOT_FOUND /* of x->opened: what the state waits for has not been begun */
 #define AUTHORITY_TEXT (HOST_MAX + sizeof "[]:65535")
 #define SPARE_MAX      256
@@ -22,6 +23,22 @@ static void client_woken(struct who_wait *wait, enum fault why, struct sandbox *
 
     (void)s;
     x->opened = why;
+    x->client.wake(x->client.cookie);
+}
+
+static void upstream_opened(void *cookie, enum fault why, const char *detail)
+{
+    struct exchange *x = cookie;
+
+    x->opened = why;
+    x->detail = detail;
+    x->client.wake(x->client.cookie);
+}
+
+static void upstream_woken(void *cookie)
+{
+    struct exchange *x = cookie;
+
     x->client.wake(x->client.cookie);
 }
 
@@ -55,6 +72,7 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
     answer_style(request, &x->style);
     x->worker = w;
     x->client = *client;
+    lease_begin(&x->lease, (struct lease_user){upstream_opened, upstream_woken, x});
     x->id = worker_request_id(w);
     x->wait.fn = client_woken;
     x->opened = NOT_ASKED;
@@ -166,22 +184,6 @@ static enum fault exchange_HOLD(struct exchange *x)
 
 /* --- CONNECT -------------------------------------------------------------------------------------------- */
 
-static void upstream_opened(void *cookie, enum fault why, const char *detail)
-{
-    struct exchange *x = cookie;
-
-    x->opened = why;
-    x->detail = detail;
-    x->client.wake(x->client.cookie);
-}
-
-static void upstream_woken(void *cookie)
-{
-    struct exchange *x = cookie;
-
-    x->client.wake(x->client.cookie);
-}
-
 static enum fault connect_ask(struct exchange *x)
 {
     const struct config *config = x->worker->config;
@@ -196,9 +198,8 @@ static enum fault connect_ask(struct exchange *x)
                         ? &x->client.original
                         : NULL,
     };
-    struct upstream_user user = {upstream_opened, upstream_woken, x};
 
-    return route_take(x->client.sandbox, &target, x->fresh, user, &x->upstream, &x->detail);
+    return route_take(x->client.sandbox, &target, x->fresh, &x->lease, &x->detail);
 }
 
 static enum fault exchange_CONNECT(struct exchange *x)
@@ -206,7 +207,7 @@ static enum fault exchange_CONNECT(struct exchange *x)
     if (x->opened == NOT_ASKED)
         x->opened = connect_ask(x);
     TRY(x->opened);
-    x->up.to = x->down.from = &x->upstream->stream.stream;
+    x->up.to = x->down.from = x->lease.stream;
     x->down.to = x->client.stream;
     if (x->plan == PLAN_STREAM || x->plan == PLAN_COUNT) {
         x->subst = (struct subst){.grant = grants_token, .cookie = &x->grants};
@@ -222,7 +223,7 @@ static enum fault exchange_CONNECT(struct exchange *x)
 /* "host", "host:port" or "[v6]": what Host says to the upstream. */
 static struct slice authority_text(const struct exchange *x, char out[static AUTHORITY_TEXT])
 {
-    bool secure = x->upstream->secure, v6 = x->host.literal && strchr(x->host.name, ':');
+    bool secure = x->lease.upstream->secure, v6 = x->host.literal && strchr(x->host.name, ':');
     uint16_t port = x->client.host ? x->client.port : secure ? 443 : 80;
     size_t n = 0;
 
@@ -255,6 +256,7 @@ static enum fault up_head(struct exchange *x)
     x->request.authority = as_sent;
     x->request.close = as_said;
     TRY(why);
+    x->upstream_proto = x->up.to->proto;
     x->sent_us = clock_mono_us();
     metric_time(METRIC_ADDED_SECONDS, (uint64_t)(x->sent_us - x->began_us));
     x->up_at = WRITE_BODY;
@@ -389,28 +391,28 @@ static bool idempotent(struct slice method)
     return false;
 }
 
-static void upstream_give(struct exchange *x, bool clean)
-{
-    if (x->upstream)
-        route_give(x->upstream, clean);
-    x->upstream = NULL;
-}
-
 /*
- * A pooled connection may have been closed by its host just when we used it. The request goes to a fresh one, once, when
- * nothing of it was answered, it can be read again, and doing it twice does no harm (RFC 9110 s.9.2.2).
+ * The request is sent once more, over another connection or stream, when nothing of it was answered, it can be read again,
+ * and doing it twice does no harm: the host refused it unseen, or a connection that others used before was closed just when
+ * we used it (RFC 9110 s.9.2.2, RFC 9113 s.8.7). A busy host says goodbye to each connection after so many requests (nginx:
+ * 1000), so one request may meet that more than once.
  */
 static bool exchange_retry(struct exchange *x, enum fault why)
 {
-    if (why != FAULT_UPSTREAM_GONE || !x->upstream->reused || x->interim || x->answered ||
-        !idempotent(slice_of(x->method, x->method_len)))
+    bool unseen = why == FAULT_UPSTREAM_REFUSED;
+
+    if (x->interim || x->answered || x->retries >= (unseen && lease_leaving(&x->lease) ? GOODBYES_MAX : 1))
+        return false;
+    if (!unseen && (why != FAULT_UPSTREAM_GONE || !lease_stale(&x->lease) ||
+                    !idempotent(slice_of(x->method, x->method_len))))
         return false;
     if (!x->up.held && !x->client.stream->ops->rewind(x->client.stream))
         return false;
-    upstream_give(x, false);
+    route_give(&x->lease, false);
     x->up = (struct relay){.from = x->client.stream, .held = x->up.held};
     x->up_at = WRITE_HEAD;
     x->grants.silent = true;
+    x->retries++;
     x->fresh = true;
     x->opened = NOT_ASKED;
     x->state = EXCHANGE_CONNECT;
@@ -419,30 +421,28 @@ static bool exchange_retry(struct exchange *x, enum fault why)
 
 static enum fault exchange_RELAY(struct exchange *x)
 {
-    struct link *l = &x->upstream->link;
-    size_t in = link_read(l);
+    size_t in = lease_read(&x->lease);
     enum fault up = x->up_at == WRITE_DONE ? FAULT_NONE : exchange_up(x);
 
     metric_add(METRIC_BYTES_UPSTREAM_IN, in);
     if (up != FAULT_NONE && !waits(up))
-        return up; /* before what was made of it is written: a denied token must not leave */
-    size_t out = link_write(l);
+        return exchange_retry(x, up)
+                   ? FAULT_NONE
+                   : up; /* before what was made of it is written: a denied token must not leave */
+    size_t out = lease_write(&x->lease);
     enum fault down = exchange_down(x);
 
     metric_add(METRIC_BYTES_UPSTREAM_OUT, out);
     x->progress += in + out;
     if (down == FAULT_NONE) { /* answered; a request that is not whole yet has nowhere to go any more */
-        bool clean = x->up_at == WRITE_DONE && !x->upstream_close && !l->mute &&
-                     upstream_reusable(x->upstream) && h1stream_idle(&x->upstream->stream);
-
         x->close = x->close || x->up_at != WRITE_DONE;
-        upstream_give(x, clean);
+        route_give(&x->lease, x->up_at == WRITE_DONE && !x->upstream_close && lease_clean(&x->lease));
         x->state = EXCHANGE_DONE;
         return FAULT_NONE;
     }
     if (!waits(down))
         return exchange_retry(x, down) ? FAULT_NONE : down;
-    link_arm(l, true);
+    lease_wait(&x->lease);
     return FAULT_AGAIN;
 }
 
@@ -469,8 +469,8 @@ enum fault exchange_step(struct exchange *x)
 
 enum fault exchange_late(const struct exchange *x)
 {
-    bool client_owes = x->state == EXCHANGE_HOLD || (x->state == EXCHANGE_RELAY && x->up_at != WRITE_DONE &&
-                                                     !link_unsent(&x->upstream->link));
+    bool client_owes = x->state == EXCHANGE_HOLD ||
+                       (x->state == EXCHANGE_RELAY && x->up_at != WRITE_DONE && !lease_unsent(&x->lease));
 
     return client_owes ? FAULT_REQUEST_TIMEOUT : FAULT_UPSTREAM_TIMEOUT;
 }
@@ -492,7 +492,7 @@ static void exchange_audit(const struct exchange *x, enum fault why, int status)
         .method = slice_of(x->method, x->method_len),
         .path = slice_of(x->path, x->path_len),
         .proto = x->client.stream->proto,
-        .upstream_proto = x->sent_us ? "h1" : NULL,
+        .upstream_proto = x->upstream_proto,
         .status = status,
         .reason = why,
         .secret_count = x->grants.used_count,
@@ -522,7 +522,7 @@ void exchange_end(struct exchange *x, enum fault why, int status)
 {
     exchange_audit(x, why, status);
     who_cancel(&x->wait);
-    upstream_give(x, false);
+    route_give(&x->lease, false);
     relay_wipe(&x->up);
     relay_wipe(&x->down);
     buf_close(&x->filled);

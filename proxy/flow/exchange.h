@@ -48,7 +48,6 @@ struct exchange {
     struct record *record; /* held */
     struct grants grants;
     struct who_wait wait;
-    struct upstream *upstream;
     struct relay up, down; /* request body, response body */
     struct subst subst;
     struct buf filled; /* field values with tokens replaced */
@@ -57,12 +56,14 @@ struct exchange {
     enum body_plan plan;
     enum { WRITE_HEAD, WRITE_BODY, WRITE_END, WRITE_DONE } up_at, down_at;
     unsigned interim; /* 1xx responses passed on */
-    bool answered;    /* the client has been sent a head: no answer of our own is possible any more */
-    bool close;       /* the client's connection must end after this exchange */
+    unsigned retries;
+    bool answered; /* the client has been sent a head: no answer of our own is possible any more */
+    bool close;    /* the client's connection must end after this exchange */
     bool upstream_close, fresh; /* the upstream's must; a retry must not reuse one */
     bool head_only;
     enum fault opened; /* what became of that which the state waits for: AGAIN while it is under way */
     const char *detail;
+    const char *upstream_proto; /* NULL: nothing was sent */
     uint32_t retry_after_ms;
     int status;
     uint64_t progress; /* octets moved; grows while anything happens */
@@ -74,6 +75,7 @@ struct exchange {
         path[EXCHANGE_PATH]; /* for the audit, when the stream's buffer has moved on */
     size_t method_len, path_len;
     struct answer_to style; /* how this client wants to be told, likewise */
+    struct lease lease;
     struct head request;
 };
 

@@ -7,6 +7,7 @@
 #include "link.h"
 #include "resolve.h"
 #include "seal.h"
+#include "turn.h"
 #include "worker.h"
 #include <openssl/ssl.h>
 #include <sys/queue.h>
@@ -31,6 +32,7 @@ struct worker {
     struct audit *audit;
     struct who *who;
     struct grave grave;
+    struct turn turn;
     TAILQ_HEAD(conn_list, conn) conns;
     struct links links;
     unsigned conn_count, conn_most; /* this worker's share of max_connections; 0: no limit */

@@ -1,4 +1,5 @@
 #include "link.h"
+#include "owner.h"
 #include <errno.h>
 #include <malloc.h>
 #include <netinet/in.h>
@@ -128,12 +129,26 @@ static void link_event(struct ev_loop *loop, ev_io *io, int events)
     l->on_event(l);
 }
 
-void link_open(struct link *l, struct ev_loop *loop, struct links *links, int fd,
+static void link_turn(struct soon *s)
+{
+    struct link *l = OWNER(s, struct link, again);
+
+    l->busy = true;
+    l->on_event(l);
+}
+
+void link_open(struct link *l, struct turn *turn, struct links *links, int fd,
                void (*on_event)(struct link *l))
 {
     int on = 1;
 
-    *l = (struct link){.loop = loop, .links = links, .fd = fd, .busy = true, .on_event = on_event};
+    *l = (struct link){.loop = turn->loop,
+                       .links = links,
+                       .turn = turn,
+                       .again = {.run = link_turn},
+                       .fd = fd,
+                       .busy = true,
+                       .on_event = on_event};
     TAILQ_INSERT_TAIL(links, l, list);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ev_io_init(&l->io, link_event, fd, EV_READ);
@@ -322,7 +337,7 @@ void link_arm_shake(struct link *l)
 
 void link_again(struct link *l)
 {
-    ev_feed_event(l->loop, &l->io, EV_READ);
+    turn_soon(l->turn, &l->again);
 }
 
 void links_sweep(struct links *links)
@@ -372,6 +387,7 @@ void link_close(struct link *l)
     TAILQ_REMOVE(l->links, l, list);
     ev_io_stop(l->loop, &l->io);
     ev_clear_pending(l->loop, &l->io);
+    turn_forget(l->turn, &l->again);
     if (l->secure)
         tlsio_close(&l->tls);
     close(l->fd);

@@ -1,6 +1,7 @@
 #pragma once
 #include "buf.h"
 #include "tlsio.h"
+#include "turn.h"
 #include <ev.h>
 #include <sys/queue.h>
 
@@ -21,6 +22,8 @@ TAILQ_HEAD(links, link); /* all of a worker's */
 struct link {
     struct ev_loop *loop;
     struct links *links;
+    struct turn *turn;
+    struct soon again;
     TAILQ_ENTRY(link) list;
     ev_io io;
     int fd;                 /* -1: closed */
@@ -40,8 +43,8 @@ struct link {
     void (*on_event)(struct link *l);
 };
 
-/* link_open(l, loop, links, fd, on_event): take ${fd} over; not yet secure, waits for nothing until armed. */
-void link_open(struct link *l, struct ev_loop *loop, struct links *links, int fd,
+/* link_open(l, turn, links, fd, on_event): take ${fd} over; not yet secure, waits for nothing until armed. */
+void link_open(struct link *l, struct turn *turn, struct links *links, int fd,
                void (*on_event)(struct link *l));
 
 /* links_sweep(links): links on which nothing happened since the last sweep give TLS' own buffers back. To be called about
@@ -83,8 +86,8 @@ enum fault link_shake(struct link *l, const char **why) CHECKED;
 /* link_arm_shake(l): wait for what the handshake asks. */
 void link_arm_shake(struct link *l);
 
-/* link_again(l): come back in the next turn of the loop without an event of the socket (fairness, octets held by TLS).
- * Behind link_arm only: a change of what is waited for forgets it. */
+/* link_again(l): on_event comes once more before the loop sleeps, behind what other links have to do in this turn (fairness,
+ * octets held by TLS, many exchanges that were woken). Harmless twice. */
 void link_again(struct link *l);
 
 /*

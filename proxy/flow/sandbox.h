@@ -31,7 +31,8 @@ struct sandbox {
     SSL_CTX *server_ctx;
     struct route *routes; /* table: pools of upstream connections (route.c) */
     TAILQ_HEAD(, member) members;
-    unsigned conns; /* client connections open now, on this worker */
+    unsigned conns,
+        streams; /* client connections open now, on this worker; streams of those that speak HTTP/2 */
     unsigned idle_upstreams;
     unsigned quota; /* slot */
     bool ended;     /* deleted or expired: serves nobody any more */

@@ -1,4 +1,5 @@
 #include "upstream.h"
+#include "h2up.h"
 #include "metric.h"
 #include "owner.h"
 #include "verdict.h"
@@ -35,6 +36,7 @@ static void upstream_free(struct buried *b)
     struct upstream *u = OWNER(b, struct upstream, buried);
 
     SSL_SESSION_free(u->session);
+    h2up_free(u->many);
     free(u);
 }
 
@@ -46,7 +48,9 @@ void upstream_drop(struct upstream *u)
         resolve_cancel(u->resolving);
     deadline_close(&u->deadline);
     /* A clean word of goodbye keeps the other side's logs clean; it costs nothing to those who wait. */
-    if (u->state == UPSTREAM_IDLE)
+    if (u->many)
+        h2up_close(u->many);
+    if (u->many || u->state == UPSTREAM_IDLE)
         (void)link_end(&u->link);
     link_close(&u->link);
     upstream_goto(u, UPSTREAM_GONE);
@@ -55,18 +59,23 @@ void upstream_drop(struct upstream *u)
 
 static void upstream_fail(struct upstream *u, enum fault why, const char *detail)
 {
-    struct upstream_user user = u->user;
-
     upstream_drop(u);
-    user.opened(user.cookie, why, detail);
+    u->told->opened(u, why, detail);
 }
 
 static void upstream_ready(struct upstream *u)
 {
+    bool h2 = u->secure && tlsio_protocol(&u->link.tls) == TLSIO_H2;
+
+    if (h2 && (u->many = h2up_new(u)) == NULL) {
+        upstream_fail(u, FAULT_NO_MEMORY, NULL);
+        return;
+    }
+    if (!h2)
+        h1stream_open(&u->stream, &u->link, &u->worker->limits, false);
     deadline_close(&u->deadline);
-    h1stream_open(&u->stream, &u->link, &u->worker->limits, false);
-    upstream_goto(u, UPSTREAM_BUSY);
-    u->user.opened(u->user.cookie, FAULT_NONE, NULL);
+    upstream_goto(u, h2 ? UPSTREAM_SHARED : UPSTREAM_BUSY);
+    u->told->opened(u, FAULT_NONE, NULL);
 }
 
 static void upstream_shake(struct upstream *u)
@@ -117,7 +126,7 @@ static void upstream_dialled(struct upstream *u)
         return;
     }
     if (tlsio_client(&u->link.tls, u->worker->client_ctx, link_wire(&u->link), u->host.name, u->host.literal,
-                     false, u->session) != FAULT_NONE) {
+                     u->h2, u->session) != FAULT_NONE) {
         upstream_fail(u, FAULT_NO_MEMORY, NULL);
         return;
     }
@@ -131,7 +140,12 @@ static void upstream_dialled(struct upstream *u)
 static void upstream_event(struct link *l)
 {
     struct upstream *u = OWNER(l, struct upstream, link);
+    struct lease *user = TAILQ_FIRST(&u->leases);
 
+    if (u->many) {
+        h2up_event(u->many);
+        return;
+    }
     switch (u->state) {
     case UPSTREAM_DIAL:
         upstream_dialled(u);
@@ -140,10 +154,10 @@ static void upstream_event(struct link *l)
         upstream_shake(u);
         break;
     case UPSTREAM_BUSY:
-        u->user.event(u->user.cookie);
+        user->user.event(user->user.cookie);
         break;
     case UPSTREAM_IDLE:
-        u->on_idle_event(u);
+        u->told->idle(u);
         break;
     default:
         break;
@@ -175,7 +189,7 @@ static enum fault upstream_dial(struct upstream *u)
 
         if (fd < 0)
             return FAULT_OVERLOADED;
-        link_open(&u->link, u->worker->loop, &u->worker->links, fd, upstream_event);
+        link_open(&u->link, &u->worker->turn, &u->worker->links, fd, upstream_event);
         if (connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS) {
             if (u->state != UPSTREAM_DIAL)
                 upstream_goto(u, UPSTREAM_DIAL);
@@ -224,7 +238,7 @@ static void upstream_late(struct deadline *d)
                  worker_now_ms(u->worker) - u->began_ms >= (int64_t)config->connect_timeout_ms;
 
     if (u->state == UPSTREAM_IDLE) {
-        u->on_idle_event(u);
+        u->told->idle(u);
     } else if (u->state == UPSTREAM_DIAL && u->next < u->answer.count && !spent) {
         u->detail = "connecting took too long";
         link_close(&u->link);
@@ -258,8 +272,9 @@ static enum fault upstream_addresses(struct upstream *u, const struct upstream_t
     return upstream_filter(u, &answer);
 }
 
-enum fault upstream_open(struct worker *w, const struct upstream_target *target, SSL_SESSION *session,
-                         struct upstream_user user, struct upstream **out, const char **detail)
+enum fault upstream_open(struct worker *w, const struct upstream_target *target, bool h2,
+                         SSL_SESSION *session, struct route *owner, const struct upstream_owner *told,
+                         struct upstream **out, const char **detail)
 {
     struct upstream *u = calloc(1, sizeof *u);
 
@@ -268,7 +283,10 @@ enum fault upstream_open(struct worker *w, const struct upstream_target *target,
     u->worker = w;
     u->state = UPSTREAM_RESOLVE;
     u->link.fd = -1;
-    u->user = user;
+    u->h2 = h2;
+    u->owner = owner;
+    u->told = told;
+    TAILQ_INIT(&u->leases);
     host_copy(&u->host, target->host);
     u->port = target->port;
     u->secure = target->secure;
@@ -292,20 +310,19 @@ enum fault upstream_open(struct worker *w, const struct upstream_target *target,
     return FAULT_NONE;
 }
 
-void upstream_lend(struct upstream *u, struct upstream_user user)
+void upstream_lend(struct upstream *u)
 {
-    upstream_goto(u, UPSTREAM_BUSY);
+    upstream_goto(u, u->many ? UPSTREAM_SHARED : UPSTREAM_BUSY);
     deadline_close(&u->deadline);
-    u->user = user;
-    u->reused = true;
 }
 
 void upstream_rest(struct upstream *u)
 {
     upstream_goto(u, UPSTREAM_IDLE);
-    u->user = (struct upstream_user){0};
+    u->reused = true;
     u->idle_since_ms = worker_now_ms(u->worker);
-    h1stream_begin(&u->stream);
+    if (!u->many)
+        h1stream_begin(&u->stream);
     link_arm(&u->link, true);
 }
 

@@ -299,6 +299,7 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
     if (!w->loop)
         return FAULT_SYSTEM;
     grave_open(&w->grave, w->loop);
+    turn_open(&w->turn, w->loop);
     TRY(worker_rooms(w));
     TRY(worker_doors(b, seat));
     *out = w;
@@ -314,6 +315,7 @@ static void worker_close(struct building *b)
     while ((c = TAILQ_FIRST(&w->conns)))
         conn_drop(c, FAULT_NONE);
     who_free(w->who);
+    turn_close(&w->turn);
     grave_close(&w->grave);
     resolver_free(w->resolver);
     audit_free(w->audit);

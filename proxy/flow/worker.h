@@ -8,7 +8,7 @@
  *   Layer   flow.
  *   Why     processes share nothing but the pages of counters; a crash costs one worker's connections.
  */
-enum listener_kind { LISTENER_REDIRECT, LISTENER_DIRECT, LISTENER_HTTP };
+enum listener_kind { LISTENER_REDIRECT, LISTENER_DIRECT, LISTENER_HTTP, LISTENER_CONNECT };
 
 struct listener {
     int fd; /* bound and listening, non-blocking, close-on-exec */

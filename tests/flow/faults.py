@@ -188,7 +188,6 @@ def config_line(house, added, key, why, words):
 @bench.case(
     "a key whose feature comes later is refused with a sentence, and its password is not repeated",
     [
-        ("connect_listen", ["connect_listen = 127.0.0.1:3128"], "connect_listen"),
         ("sentinel://", [f"redis = sentinel://u:{PASSWORD}@127.0.0.1:26379/main"], "redis"),
         ("rediss://", [f"redis = rediss://u:{PASSWORD}@127.0.0.1:6379/0"], "redis"),
         ("two servers", ["redis = unix:/a", "redis = unix:/b"], "redis"),

@@ -42,6 +42,7 @@ static bool ended(const char *text, size_t room)
 static void check_whole(const struct config *c)
 {
     demand(c->listens <= CONFIG_MANY && c->direct_listens <= CONFIG_MANY && c->http_listens <= CONFIG_MANY);
+    demand(c->connect_listens <= CONFIG_MANY);
     demand(c->resolvers <= CONFIG_MANY && c->connect_tos <= CONFIG_MANY && c->allow_nets <= CONFIG_MANY);
     demand(c->workers >= 1 && c->workers <= 64 && c->head_fields >= 1 && c->head_fields <= 256);
     demand(c->head_octets >= 1024 && c->body_memory_octets >= 1);

@@ -117,6 +117,8 @@ class Sandbox:
 
 
 class House:
+    kind_of_origin = Origin
+
     def __init__(self, build, config=(), environment=None, workers=2, names=NAMES):
         self.build, self.config, self.environment, self.workers = (
             os.path.abspath(build),
@@ -136,7 +138,7 @@ class House:
             self.pki = Pki(f"{self.folder}/pki")
             self.root = self.pki.root()
             self.good = self.pki.leaf(self.root, *(f"DNS:{name}" for name in self.names))
-            self.origin, self.nameserver = Origin(self.good), Nameserver()
+            self.origin, self.nameserver = self.kind_of_origin(self.good), Nameserver()
             self.start_redis()
             self.key_file = f"{self.folder}/key"
             self.ctl("key", "init", self.key_file)

@@ -66,6 +66,8 @@ class Connection:
 class Origin:
     """contexts: server name to SSLContext; what is not in it gets the default certificate."""
 
+    alpn = ("http/1.1",)
+
     def __init__(self, cert):
         self.connections, self.arrived, self.scripts, self.contexts = [], [], {}, {}
         self.changed = threading.Condition()
@@ -74,14 +76,14 @@ class Origin:
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
-    @staticmethod
-    def context(cert, lax=False):
+    @classmethod
+    def context(cls, cert, lax=False):
         """lax: let openssl load what no sane server would show."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if lax:
             context.set_ciphers("ALL:@SECLEVEL=0")
         context.load_cert_chain(cert.chain, cert.key)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(list(cls.alpn))
         return context
 
     def accept(self):
@@ -107,7 +109,7 @@ class Origin:
             raw.settimeout(60)
             front = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             front.set_ciphers("ALL:@SECLEVEL=0")
-            front.set_alpn_protocols(["http/1.1"])
+            front.set_alpn_protocols(list(self.alpn))
             front.sni_callback = choose
             connection.tls = front.wrap_socket(raw, server_side=True)
             connection.shaken = True

@@ -95,7 +95,14 @@ static const struct {
      "f:3: direct_listen: names an address and port that is listened on already\n"},
     {"listen = [::]:8080",
      "f: http_listen: its default names an address and port that is listened on already\n"},
-    {"connect_listen = 1.1.1.1:1", "f:2: connect_listen: is not supported by this version: leave it off\n"},
+    {"connect_listen = 3128",
+     "f:2: connect_listen: must be off, or ADDRESS:PORT with an IPv6 address in brackets\n"},
+    {"connect_listen = off\nconnect_listen = 1.1.1.1:1",
+     "f:3: connect_listen: can't be off and have values as well\n"},
+    {"connect_listen = 1.1.1.1:1\ndirect_listen = 1.1.1.1:1",
+     "f:3: direct_listen: names an address and port that is listened on already\n"},
+    {"http_listen = 1.1.1.1:1\nconnect_listen = 1.1.1.1:1",
+     "f:3: connect_listen: names an address and port that is listened on already\n"},
     {"workers = 0", "f:2: workers: must be 1 to 64\n"},
     {"workers = 65", "f:2: workers: must be 1 to 64\n"},
     {"workers = 2s", "f:2: workers: must be 1 to 64\n"},
@@ -125,6 +132,8 @@ static const struct {
     {"connect_to = a.test=1.1.1.1:1",
      "f:2: connect_to: must be HOST:PORT=ADDRESS:PORT, IPv6 addresses in brackets\n"},
     {"connect_to = a.test:443=b.test:1",
+     "f:2: connect_to: must be HOST:PORT=ADDRESS:PORT, IPv6 addresses in brackets\n"},
+    {"connect_to = a.test:0443=1.1.1.1:1",
      "f:2: connect_to: must be HOST:PORT=ADDRESS:PORT, IPv6 addresses in brackets\n"},
     {"connect_to = ::1:443=1.1.1.1:1",
      "f:2: connect_to: must be HOST:PORT=ADDRESS:PORT, IPv6 addresses in brackets\n"},
@@ -277,7 +286,8 @@ static void expect_defaults(void)
     ck_assert_uint_eq(config.http_listens, 1);
     endpoint_text(config.http_listen[0], at);
     ck_assert_str_eq(at, "[::]:8080");
-    ck_assert_uint_eq(config.direct_listens + config.resolvers + config.connect_tos + config.allow_nets, 0);
+    ck_assert_uint_eq(config.direct_listens + config.connect_listens + config.resolvers, 0);
+    ck_assert_uint_eq(config.connect_tos + config.allow_nets, 0);
     ck_assert(config.workers >= 1 && config.workers <= 64);
     ck_assert_str_eq(config.zone, "default");
     ck_assert_str_eq(config.redis.unix_path, "/run/redis/redis-server.sock");
@@ -387,6 +397,18 @@ START_TEST(every_key_takes_its_values)
     ck_assert_str_eq(config.redis.host, "::1");
     ck_assert_uint_eq(config.redis.port, 7000);
     ck_assert_uint_eq(config.redis.db, 15);
+}
+END_TEST
+
+START_TEST(an_explicit_proxy_may_listen_at_several_addresses)
+{
+    char at[ENDPOINT_TEXT];
+
+    ck_assert_msg(read_text("connect_listen = 127.0.0.1:3128\nconnect_listen=[::1]:3128") == FAULT_NONE, "%s",
+                  said);
+    ck_assert_uint_eq(config.connect_listens, 2);
+    endpoint_text(config.connect_listen[1], at);
+    ck_assert_str_eq(at, "[::1]:3128");
 }
 END_TEST
 
@@ -529,6 +551,7 @@ int main(void)
     tcase_add_test(tc, a_list_has_64_values_at_most);
     tcase_add_test(tc, a_silent_file_has_the_contracts_defaults);
     tcase_add_test(tc, every_key_takes_its_values);
+    tcase_add_test(tc, an_explicit_proxy_may_listen_at_several_addresses);
     tcase_add_test(tc, redis_urls_may_leave_things_out);
     tcase_add_test(tc, set_is_the_last_word);
     tcase_add_test(tc, the_environment_speaks_where_the_file_is_silent);

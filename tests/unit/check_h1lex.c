@@ -190,6 +190,22 @@ START_TEST(a_plain_head_passes_and_its_lines_are_counted)
 }
 END_TEST
 
+START_TEST(lines_are_taken_one_by_one_up_to_the_empty_one)
+{
+    struct slice section = SLICE("A: b\r\nC:\r\nD:\t e : f \r\n\r\n"), name, value;
+    static const char *const want[][2] = {{"A", "b"}, {"C", ""}, {"D", "e : f"}};
+
+    EACH(want)
+    {
+        ck_assert(h1lex_next(&section, &name, &value));
+        ck_assert_msg(slice_equal(name, slice_text(want[i][0])) && slice_equal(value, slice_text(want[i][1])),
+                      "row %zu: %.*s = %.*s", i, SLICE_PRINTF(name), SLICE_PRINTF(value));
+    }
+    ck_assert(!h1lex_next(&section, &name, &value));
+    ck_assert(slice_equal(section, SLICE("\r\n")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("h1lex");
@@ -202,6 +218,7 @@ int main(void)
     tcase_add_test(t, a_field_outside_the_grammar_is_refused);
     tcase_add_test(t, an_end_is_found_at_every_cut);
     tcase_add_test(t, a_plain_head_passes_and_its_lines_are_counted);
+    tcase_add_test(t, lines_are_taken_one_by_one_up_to_the_empty_one);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

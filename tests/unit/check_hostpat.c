@@ -139,6 +139,54 @@ START_TEST(literals_come_out_in_one_form)
 }
 END_TEST
 
+START_TEST(a_host_and_its_port_part_in_one_way)
+{
+    static const struct {
+        const char *text, *host;
+        unsigned port;
+    } table[] = {
+        /* refused first */
+        {"", NULL, 0},
+        {":", NULL, 0},
+        {"api.test", NULL, 0},
+        {"api.test:", NULL, 0},
+        {":443", NULL, 0},
+        {"api.test:0", NULL, 0},
+        {"api.test:0443", NULL, 0},
+        {"api.test:65536", NULL, 0},
+        {"api.test:+443", NULL, 0},
+        {"api.test: 443", NULL, 0},
+        {"api.test:443 ", NULL, 0},
+        {"api.test:443:443", NULL, 0},
+        {"user@api.test:443", NULL, 0},
+        {"[api.test]:443", NULL, 0},
+        {"[127.0.0.1]:443", NULL, 0},
+        {"::1:443", NULL, 0},
+        {"[::1]", NULL, 0},
+        {"[::1]443", NULL, 0},
+        {"::1]:443", NULL, 0},
+        {"2130706433:443", NULL, 0},
+        {"API.test.:443", "api.test", 443},
+        {"api.test:65535", "api.test", 65535},
+        {"127.0.0.1:1", "127.0.0.1", 1},
+        {"[2001:DB8::1]:8443", "2001:db8::1", 8443},
+    };
+
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct host h = {0};
+        uint16_t port = 0;
+        enum fault why = host_port(slice_text(table[i].text), &h, &port);
+
+        ck_assert_msg((why == FAULT_NONE) == (table[i].host != NULL), "%s: %s", table[i].text,
+                      fault_table[why].name);
+        if (table[i].host) {
+            ck_assert_str_eq(h.name, table[i].host);
+            ck_assert_uint_eq(port, table[i].port);
+        }
+    }
+}
+END_TEST
+
 /* --- lists ---------------------------------------------------------------------------------------------- */
 
 /* A list from words that are parted by spaces. */
@@ -407,6 +455,7 @@ int main(void)
     tcase_add_test(tc, names_outside_the_grammar_are_refused);
     tcase_add_test(tc, names_come_out_in_one_form);
     tcase_add_test(tc, literals_come_out_in_one_form);
+    tcase_add_test(tc, a_host_and_its_port_part_in_one_way);
     tcase_add_test(tc, one_bad_pattern_fails_the_whole_list);
     tcase_add_test(tc, patterns_cover_what_they_say_and_nothing_else);
     tcase_add_test(tc, nobody_is_covered_by_no_list);
