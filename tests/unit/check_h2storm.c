@@ -106,7 +106,7 @@ static const struct {
     {"rapid reset, unread", turn_reset, 200, 200, false, FAULT_CLIENT_FLOOD, 11},
     {"resets that the client provokes", turn_made_you_reset, 200, 201, true, FAULT_CLIENT_FLOOD, 11},
     {"wrong requests", turn_bad_field, 100, 201, true, FAULT_CLIENT_FLOOD, 11},
-    {"CONTINUATION", turn_continuation, 8, 9, true, FAULT_BAD_REQUEST, 1},
+    {"CONTINUATION", turn_continuation, 8, 9, true, FAULT_CLIENT_FLOOD, 11},
     {"PING", turn_ping, 980, 1000, true, FAULT_CLIENT_FLOOD, 11},
     {"PING, unread", turn_ping, 90, 110, false, FAULT_CLIENT_FLOOD, 11},
     {"acknowledgements", turn_ping_ack, 980, 1000, true, FAULT_CLIENT_FLOOD, 11},
