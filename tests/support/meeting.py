@@ -8,7 +8,7 @@ import threading
 
 import h2client as h2
 from case import see, see_equal
-from client import Client, status_of
+from client import status_of
 from h2client import H2Client
 from h2origin import Early, H2Origin
 from house import House
