@@ -356,4 +356,14 @@ def by_curl(house):
     see_equal((done.returncode, done.stdout), (0, b"000 405 1\n"), f"what it said ({short(done.stderr)})")
 
 
+@bench.case("curl -x --http2: HTTP/2 inside a CONNECT is HTTP/2 as everywhere")
+def by_curl_http2(house):
+    bearer = "Authorization: Bearer " + house.a.tokens["S1"].decode()
+    done = curl(house, "--http2", "-H", bearer, "-o", "/dev/null", "-w", "%{http_version}\n", "https://api.test/http2")
+    see_equal((done.returncode, done.stdout), (0, b"2\n"), f"what it said ({short(done.stderr)})")
+    see_equal(house.origin.requests[-1].get("authorization").encode(), b"Bearer " + house.value("S1"), "what arrived")
+    line = house.await_audit(lambda line: line["path"] == "/http2", "an audit line")
+    see_equal((line["proto"], line["host"], line["secrets"]), ("h2", "api.test", ["S1"]), "what was audited")
+
+
 bench.run(ConnectHouse)
