@@ -458,6 +458,8 @@ enum fault h2_feed(struct h2 *h, struct slice in, int64_t now_ms)
         in = slice_drop(in, h2_cut_next(&h->cut, in, &piece, &type));
         if (type >= 0 && !h2_flood_frame(&h->flood, (uint8_t)type, now_ms))
             why = flooded(h);
+        else if (type == H2_TYPE_PRIORITY && h->cut.of_connection) /* s.6.3; nghttp2 passes it over */
+            why = wrong(h);
         if (why == FAULT_NONE && piece.len > 0)
             why = frame_feed(h, piece);
     }

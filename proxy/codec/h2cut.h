@@ -13,13 +13,14 @@
 #define H2_FRAME_HEAD 9
 #define H2_PREFACE    24
 
-enum { H2_TYPE_HEADERS = 1, H2_TYPE_CONTINUATION = 9, H2_END_HEADERS = 4 };
+enum { H2_TYPE_HEADERS = 1, H2_TYPE_PRIORITY = 2, H2_TYPE_CONTINUATION = 9, H2_END_HEADERS = 4 };
 
 struct h2_cut {
     size_t preface;              /* octets of a client's preface to come */
     uint8_t head[H2_FRAME_HEAD]; /* of a frame, while it is not whole */
     size_t held;                 /* octets of it */
     size_t left;                 /* octets of payload to come */
+    bool of_connection;          /* the frame is of stream 0 */
     bool ends_block;             /* what is read has END_HEADERS */
     bool in_block;               /* a block of fields has begun and is not whole */
 };

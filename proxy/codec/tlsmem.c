@@ -69,8 +69,8 @@ static void give(void *at, const char *file, int line)
     size_t octets = at && !is_slot(at) ? malloc_usable_size(at) : 0;
 
     (void)file, (void)line;
-    if (octets >
-        SLOT_MOST) /* an upstream's records: what is larger than a slot is wiped here, not by tlsmem_trim */
+    /* An upstream's record buffer is larger than a slot, so tlsmem_trim does not see it. */
+    if (octets > SLOT_MOST)
         explicit_bzero(at, octets);
     if (at && is_slot(at))
         slot_give(at);

@@ -26,6 +26,7 @@ static const struct {
     {"a PING in the middle of a block", {FRAME(HEADERS, 1, 1, GET_BLOCK), FRAME(6, 0, 0, "12345678")}, 1},
     {"CONTINUATION of nothing", {FRAME(9, 4, 1, GET_BLOCK)}, 1},
     {"CONTINUATION of another stream", {FRAME(HEADERS, 1, 1, "\x82"), FRAME(9, 4, 3, "\x87")}, 1},
+    {"PRIORITY on stream 0", {FRAME(2, 0, 0, "\0\0\0\1\0")}, 1},
     {"RST_STREAM on stream 0", {FRAME(3, 0, 0, "\0\0\0\x08")}, 1},
     {"RST_STREAM of an idle stream", {FRAME(3, 0, 1, "\0\0\0\x08")}, 1},
     {"RST_STREAM of three octets", {FRAME(HEADERS, 4, 1, POST_BLOCK), FRAME(3, 0, 1, "\0\0\0")}, 6},
