@@ -289,6 +289,16 @@ static enum fault trailers_settle(const struct h2_fields *f, bool ended, struct 
     return FAULT_NONE;
 }
 
+bool h2_fields_for_head(const struct h2_fields *f)
+{
+    struct walk w = {.rest = buf_held(&f->octets)};
+
+    while (f->section == H2_REQUEST && walk_next(&w) && is_pseudo(w.field.name))
+        if (pseudo_find(w.field.name, f->section) == METHOD)
+            return slice_equal(w.field.value, SLICE("HEAD"));
+    return false;
+}
+
 static enum fault head_settle(const struct h2_fields *f, bool ended, bool head_only, struct head *out)
 {
     if (f->section == H2_TRAILERS) {

@@ -56,5 +56,8 @@ bool h2_fields_bomb(const struct h2_fields *f, const struct h1_limits *limits);
  */
 enum fault h2_fields_head(const struct h2_fields *f, bool ended, bool head_only, struct head *out) CHECKED;
 
+/* h2_fields_for_head(f): a request by HEAD, however wrong the rest of it is: what it is told has no body either. */
+bool h2_fields_for_head(const struct h2_fields *f);
+
 /* h2_fields_wipe(f): give back what it holds. */
 void h2_fields_wipe(struct h2_fields *f);

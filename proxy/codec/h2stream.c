@@ -161,9 +161,9 @@ static enum fault h2_head(struct stream *stream, struct head *out)
 
     if (!b || !b->whole || b->fields.section == H2_TRAILERS)
         return awaited(s);
-    TRY(blamed(s, h2_fields_head(&b->fields, b->ended, s->head_only, out)));
     if (serves(s))
-        s->head_only = slice_equal(out->method, SLICE("HEAD"));
+        s->head_only = h2_fields_for_head(&b->fields);
+    TRY(blamed(s, h2_fields_head(&b->fields, b->ended, s->head_only, out)));
     s->unread -= !b->read;
     b->read = true;
     s->keeping = true;
@@ -308,7 +308,9 @@ static enum fault sent_at_once(struct h2stream *s, struct buf *out)
     TRY(h2_write_heads(s->h2, out));
     if (s->head_out)
         return FAULT_NONE;
-    if (!s->head_lost) {
+    if (s->closed && serves(s)) /* a reset that waited went first */
+        return h2stream_gone(s);
+    if (!s->head_lost && !s->closed) {
         h2_mute(s->h2, FAULT_SYSTEM);
         return FAULT_SYSTEM;
     }
@@ -378,7 +380,8 @@ static enum fault h2_body_room(struct stream *stream, struct buf **out)
 {
     struct h2stream *s = of(stream);
 
-    TRY(writable(s));
+    if (!serves(s) || !s->head_only) /* else what is written goes nowhere */
+        TRY(writable(s));
     if (!s->out.base)
         TRY(buf_open(&s->out, H2_OUT_OCTETS));
     *out = &s->out;
@@ -390,6 +393,10 @@ static void h2_wrote(struct stream *stream, size_t n)
     struct h2stream *s = of(stream);
     size_t over = s->counted && n > s->left ? n - (size_t)s->left : 0;
 
+    if (over && serves(s) && s->head_only) { /* what a HEAD is told has a length, and no body */
+        s->out.tail -= over;
+        return;
+    }
     if (over) { /* it would make the message a false one: dropped, and the end refuses */
         s->out.tail -= over;
         sodium_memzero(s->out.base + s->out.tail, over);

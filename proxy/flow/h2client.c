@@ -40,10 +40,10 @@ struct h2client {
     TAILQ_HEAD(, guest) guests, ready;
     size_t guest_count;
     enum patience patience;
-    bool noticed; /* the client was told that an end is near */
-    bool leaving; /* no new stream is served any more */
-    bool failed;  /* all of it, not one stream alone */
-    bool closed;  /* only the memory is left */
+    int64_t noticed_ms; /* when the client was told that an end is near; 0: it was not */
+    bool leaving;       /* no new stream is served any more */
+    bool failed;        /* all of it, not one stream alone */
+    bool closed;        /* only the memory is left */
     struct buried buried;
 };
 
@@ -276,6 +276,7 @@ static struct h2stream *guest_new(void *cookie)
     g->many = m;
     g->id = worker_request_id(w);
     deadline_open(&g->deadline, w->loop, guest_late);
+    guest_await(g); /* its head may be refused below us, and the reset find no room */
     TAILQ_INSERT_TAIL(&m->guests, g, list);
     m->guest_count++;
     m->conn->sandbox->streams++;
@@ -391,10 +392,11 @@ static void client_serve(struct h2client *m)
 
 static void client_await(struct h2client *m)
 {
-    if (m->conn->refused && m->guest_count)
-        client_leave(m);
-
     const struct worker *w = m->conn->worker;
+
+    if ((m->conn->refused && m->guest_count) ||
+        (m->noticed_ms && worker_now_ms(w) - m->noticed_ms >= DRAIN_GRACE_MS))
+        client_leave(m);
     enum patience now = h2_mid_head(&m->h2)          ? PATIENCE_HEAD
                         : w->draining && !m->leaving ? PATIENCE_GRACE
                         : m->guest_count == 0        ? PATIENCE_IDLE
@@ -408,8 +410,8 @@ static void client_await(struct h2client *m)
         return;
     m->patience = now;
     deadline_in(&m->conn->deadline, ms[now]);
-    if (now == PATIENCE_GRACE && !m->noticed) {
-        m->noticed = true;
+    if (now == PATIENCE_GRACE && !m->noticed_ms) {
+        m->noticed_ms = worker_now_ms(w);
         h2_goaway(&m->h2, true);
     }
 }

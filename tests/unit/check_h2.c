@@ -408,6 +408,57 @@ START_TEST(a_head_of_any_size_leaves_at_once_and_a_body_keeps_to_the_room)
 }
 END_TEST
 
+/* nghttp2 resets the stream for a frame that came in the same octets, and we answer it before that is written. */
+START_TEST(an_answer_that_a_waiting_reset_overtakes_costs_its_own_stream_alone)
+{
+    struct buf b = {0};
+    struct end *e = server_alone(&b);
+    struct head head;
+
+    frame_put(&b, HEADERS, 4, 1, SLICE(POST_BLOCK));
+    frame_put(&b, HEADERS, ENDS, 3, SLICE(GET_BLOCK));
+    frame_put(&b, NGHTTP2_WINDOW_UPDATE, 0, 1, SLICE("\x7f\xff\xff\xff"));
+    ck_assert_int_eq(end_feed(e, &b), FAULT_NONE);
+    head_begin(&head);
+    head.status = 403;
+    ck_assert_int_eq(e->stream[0].stream.ops->write_head(&e->stream[0].stream, &head), FAULT_BAD_REQUEST);
+    ck_assert(h2stream_closed(&e->stream[0]));
+    ck_assert_int_eq(h2_why(&e->h2), FAULT_NONE);
+    head.status = 200;
+    ck_assert_int_eq(e->stream[1].stream.ops->write_head(&e->stream[1].stream, &head), FAULT_NONE);
+    ck_assert(!h2_over(&e->h2));
+    alone_drop(e, &b);
+}
+END_TEST
+
+START_TEST(what_a_head_request_is_told_has_no_octets_even_when_it_is_refused)
+{
+    struct buf b = {0}, *out;
+    struct end *e = server_alone(&b);
+    struct stream *s;
+    struct head head;
+
+    frame_put(&b, HEADERS, ENDS, 1,
+              SLICE(LITERAL("\7", ":method", "\4", "HEAD") "\x87\x84" LITERAL("\x0a", ":authority", "\1", "a")
+                        LITERAL("\4", "host", "\1", "b")));
+    ck_assert_int_eq(end_feed(e, &b), FAULT_NONE);
+    s = &e->stream[0].stream;
+    ck_assert_int_eq(s->ops->head(s, &head), FAULT_HOST_MISMATCH);
+    head_begin(&head);
+    head.status = 421;
+    head.body = BODY_LENGTH;
+    head.length = 5;
+    ck_assert_int_eq(s->ops->write_head(s, &head), FAULT_NONE);
+    ck_assert_int_eq(s->ops->room(s, &out), FAULT_NONE);
+    s->ops->wrote(s, buf_some(out, SLICE("12345")));
+    ck_assert_int_eq(s->ops->write_end(s, NULL), FAULT_NONE);
+    ck_assert_int_eq(h2_drain(&e->h2, &e->out), FAULT_NONE);
+    ck_assert(memmem(buf_held(&e->out).at, buf_held(&e->out).len, "12345", 5) == NULL);
+    ck_assert(h2stream_sent(&e->stream[0]));
+    alone_drop(e, &b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("h2");
@@ -426,6 +477,8 @@ int main(void)
     tcase_add_test(t, a_place_that_was_not_used_before_a_goodbye_is_refused);
     tcase_add_test(t, streams_outlive_their_connection_and_say_that_it_is_gone);
     tcase_add_test(t, a_head_of_any_size_leaves_at_once_and_a_body_keeps_to_the_room);
+    tcase_add_test(t, an_answer_that_a_waiting_reset_overtakes_costs_its_own_stream_alone);
+    tcase_add_test(t, what_a_head_request_is_told_has_no_octets_even_when_it_is_refused);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
