@@ -214,6 +214,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         if (s ? !s->sent : !dismissed(session, frame->hd.stream_id))
             reset_count(h);
         break;
+    case NGHTTP2_SETTINGS:
+        h->greeted = h->greeted || !(frame->hd.flags & NGHTTP2_FLAG_ACK);
+        break;
     case NGHTTP2_GOAWAY:
         h->draining = true;
         h->goaway_code = frame->goaway.error_code;

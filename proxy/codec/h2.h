@@ -61,6 +61,7 @@ struct h2 {
     size_t grown;          /* octets of windows beyond H2_STREAM_WINDOW */
     enum fault why;        /* the connection must end; NONE: it need not */
     uint32_t goaway_code;  /* the peer's */
+    bool greeted;          /* the peer's SETTINGS came: its limits are known */
     bool draining;         /* either end said goodbye: no new streams */
     bool deaf, mute;       /* nothing may be fed, nothing drained any more */
     bool ending;           /* our last GOAWAY is under way */

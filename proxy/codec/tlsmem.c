@@ -69,8 +69,8 @@ static void give(void *at, const char *file, int line)
     size_t octets = at && !is_slot(at) ? malloc_usable_size(at) : 0;
 
     (void)file, (void)line;
-    /* An upstream's record buffer is larger than a slot, so tlsmem_trim does not see it. */
-    if (octets > SLOT_MOST)
+    /* Record buffers that are in no slot: an upstream's is larger, and slots may run out. tlsmem_trim does not see them. */
+    if (octets >= SLOT_LEAST)
         explicit_bzero(at, octets);
     if (at && is_slot(at))
         slot_give(at);
@@ -86,10 +86,13 @@ static void *retake(void *at, size_t octets, const char *file, int line)
         give(at, file, line);
         return take(octets, file, line);
     }
-    if (was_slot ? fits(octets) : !fits(octets))
-        return was_slot ? at : realloc(at, octets);
-    void *other = take(octets, file, line);
     size_t held = was_slot ? SLOT_MOST : malloc_usable_size(at);
+
+    if (was_slot && fits(octets))
+        return at;
+    if (!was_slot && !fits(octets) && held < SLOT_LEAST)
+        return realloc(at, octets);
+    void *other = take(octets, file, line);
 
     if (other) {
         memcpy(other, at, held < octets ? held : octets);

@@ -411,7 +411,7 @@ static bool exchange_retry(struct exchange *x, enum fault why)
     route_give(&x->lease, false);
     x->up = (struct relay){.from = x->client.stream, .held = x->up.held};
     x->up_at = WRITE_HEAD;
-    x->grants.silent = true;
+    x->grants.silent = x->plan == PLAN_COUNT; /* what streams goes on with octets that nobody has seen */
     x->retries++;
     x->fresh = true;
     x->opened = NOT_ASKED;

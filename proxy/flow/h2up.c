@@ -3,14 +3,14 @@
 #include "owner.h"
 #include <stdlib.h>
 
-#define ROUNDS 4 /* of filling what then leaves in one system call */
+#define SILENT_MS 1000 /* less says nothing about a host */
+#define ROUNDS    4    /* of filling what then leaves in one system call */
 
 struct h2up {
     struct h2 h2;
     struct upstream *upstream;
     struct soon soon;
     int64_t heard_ms; /* when octets came last */
-    bool greeted;     /* the peer's SETTINGS came: its limits are known */
     bool served;      /* an answer came whole */
     bool ended;       /* nothing comes any more */
     bool avoided;     /* no exchange joins any more */
@@ -117,7 +117,6 @@ static void octets_take(struct h2up *m)
         m->heard_ms = now_ms;
     if (!m->ended && in && h2_feed(&m->h2, buf_held(&l->in), now_ms) != FAULT_NONE)
         connection_end(m);
-    m->greeted = m->greeted || in;
     buf_take(&l->in, buf_held(&l->in).len);
     if (!m->ended && (l->eof || l->broken))
         connection_end(m);
@@ -188,14 +187,14 @@ bool h2up_usable(const struct h2up *m)
 
 bool h2up_greeted(const struct h2up *m)
 {
-    return m->greeted;
+    return m->h2.greeted;
 }
 
 unsigned h2up_slots(const struct h2up *m)
 {
     unsigned slots = h2up_usable(m) ? h2_slots(&m->h2) : 0;
 
-    if (m->greeted || slots == 0)
+    if (m->h2.greeted || slots == 0)
         return slots;
     return TAILQ_EMPTY(&m->upstream->leases);
 }
@@ -219,18 +218,23 @@ enum fault h2up_join(struct h2up *m, struct lease *l)
 {
     TRY(h2stream_open(&l->own, &m->h2));
     l->stream = &l->own.stream;
+    l->joined_ms = worker_now_ms(worker_of(m));
     return FAULT_NONE;
+}
+
+/* Given up, and not an octet of any stream came meanwhile: who comes next should not find out the same. */
+static bool went_silent(const struct h2up *m, const struct lease *l)
+{
+    bool given_up = !l->own.whole_in && !h2stream_closed(&l->own);
+
+    return given_up && m->heard_ms < l->joined_ms && worker_now_ms(worker_of(m)) - l->joined_ms >= SILENT_MS;
 }
 
 void h2up_leave(struct h2up *m, struct lease *l)
 {
-    uint64_t most_ms = worker_of(m)->config->idle_timeout_ms;
-
     m->served = m->served || l->own.whole_in;
+    m->avoided = m->avoided || went_silent(m, l);
     h2stream_close(&l->own, H2_CANCEL);
-    /* Who was silent for as long as an exchange may wait does not get another one. */
-    if (most_ms && worker_now_ms(worker_of(m)) - m->heard_ms >= (int64_t)most_ms)
-        m->avoided = true;
     h2up_soon(m);
 }
 

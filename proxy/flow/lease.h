@@ -33,7 +33,9 @@ struct lease {
     int64_t since_ms;
     TAILQ_ENTRY(lease) list; /* of the line, then of the connection */
 
-    struct h2stream own; /* over h2; unset else */
+    /* over h2; unset else */
+    struct h2stream own;
+    int64_t joined_ms;
 };
 
 /* lease_begin(l, user): neither on a connection nor in line. */

@@ -2,14 +2,12 @@
 #include "decimal.h"
 #include "h2up.h"
 #include "owner.h"
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #define KEY_OCTETS (HOST_MAX + 16)
 
-/* After this long without use a peer may just be closing: look before a request that can't be repeated is sent. */
-#define TRUSTED_IDLE_MS 1000
+/* A host that takes no further connection is asked again after this; meanwhile those that there are must do. */
+#define REDIAL_MS 1000
 
 enum speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2 };
 
@@ -29,6 +27,8 @@ struct route {
     unsigned leases;          /* on connections and in line */
     uint64_t number;          /* of who came last into the line */
     struct deadline patience; /* while those in line wait for a stream, and for no connection */
+    struct soon again;        /* someone left while others wait */
+    int64_t redial_ms;        /* over h2: no further connection before this */
     SSL_SESSION *session;
     UT_hash_handle hh;
 };
@@ -84,6 +84,7 @@ static void route_close(struct route *r)
             upstream_drop(u);
     }
     deadline_close(&r->patience);
+    turn_forget(&r->sandbox->worker->turn, &r->again);
     HASH_DEL(r->sandbox->routes, r);
     sandbox_leave(r->sandbox, &r->member);
     r->sandbox = NULL;
@@ -153,6 +154,7 @@ static size_t key_write(const struct upstream_target *t, char key[static KEY_OCT
 }
 
 static void line_late(struct deadline *d);
+static void route_turn(struct soon *s);
 
 static enum fault route_find(struct sandbox *s, const struct upstream_target *t, struct route **out)
 {
@@ -172,6 +174,7 @@ static enum fault route_find(struct sandbox *s, const struct upstream_target *t,
         r->member.end = route_end;
         r->speaks = t->secure ? SPEAKS_UNKNOWN : SPEAKS_H1;
         deadline_open(&r->patience, s->worker->loop, line_late);
+        r->again.run = route_turn;
         TAILQ_INIT(&r->idle);
         TAILQ_INIT(&r->shared);
         TAILQ_INIT(&r->opening);
@@ -183,16 +186,6 @@ static enum fault route_find(struct sandbox *s, const struct upstream_target *t,
     return FAULT_NONE;
 }
 
-/* Nothing has come on it, and no end: as far as can be known before the next request is sent. */
-static bool still_open(const struct upstream *u)
-{
-    uint8_t octet;
-
-    if (worker_now_ms(u->worker) - u->idle_since_ms < TRUSTED_IDLE_MS)
-        return true;
-    return recv(u->link.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
 /* --- on a connection ------------------------------------------------------------------------------------- */
 
 /* The connection used last: the others may grow old and be closed. */
@@ -202,7 +195,7 @@ static struct upstream *idle_take(struct route *r)
 
     while ((u = TAILQ_FIRST(&r->idle))) {
         upstream_unpool(u);
-        if (still_open(u)) {
+        if (upstream_still_open(u)) {
             upstream_lend(u);
             return u;
         }
@@ -252,7 +245,7 @@ static void shared_look(struct route *r)
 
     for (u = TAILQ_FIRST(&r->shared); u; u = next) {
         next = TAILQ_NEXT(u, list);
-        if (u->state == UPSTREAM_IDLE && !still_open(u))
+        if (u->state == UPSTREAM_IDLE && !upstream_still_open(u))
             h2up_event(u->many);
     }
 }
@@ -336,13 +329,27 @@ static void line_share(struct route *r)
         line_serve(r, u);
 }
 
-/* A connection could not be had. Over h1 each in line has one of his own; else they all would have met the same (but not who
- * comes while they are told). */
+static bool shared_usable(const struct route *r)
+{
+    const struct upstream *u;
+
+    TAILQ_FOREACH (u, &r->shared, list)
+        if (h2up_usable(u->many))
+            return true;
+    return false;
+}
+
+/* A connection could not be had. Where others are, a stream of theirs will be free some time. Over h1 each in line has
+ * one of his own; else they all would have met the same (but not who comes while they are told). */
 static void line_fail(struct route *r, enum fault why, const char *detail)
 {
     uint64_t last = r->number;
     bool all = r->speaks != SPEAKS_H1;
 
+    if (all && shared_usable(r)) {
+        r->redial_ms = worker_now_ms(r->sandbox->worker) + REDIAL_MS;
+        return;
+    }
     while (TAILQ_FIRST(&r->line) && TAILQ_FIRST(&r->line)->number <= last) {
         line_tell(r, why, detail);
         if (!all)
@@ -379,7 +386,7 @@ static void line_late(struct deadline *d)
 
 /* --- connections that open ------------------------------------------------------------------------------- */
 
-/* One more that many may share: not while one is about to tell how many it takes. */
+/* One more that many may share: not while one has room, or is about to tell how much. */
 static bool shared_missing(const struct route *r)
 {
     const struct upstream *u;
@@ -388,11 +395,12 @@ static bool shared_missing(const struct route *r)
     TAILQ_FOREACH (u, &r->shared, list) {
         if (!h2up_usable(u->many))
             continue;
-        if (!h2up_greeted(u->many))
+        if (!h2up_greeted(u->many) || h2up_slots(u->many) > 0)
             return false;
         count++;
     }
-    return r->opening_count == 0 && count < ROUTE_SHARED_MAX;
+    return r->opening_count == 0 && count < ROUTE_SHARED_MAX &&
+           worker_now_ms(r->sandbox->worker) >= r->redial_ms;
 }
 
 /* Over h1 each in line needs a connection of its own; else one may do for all. */
@@ -449,6 +457,11 @@ static void route_room(struct upstream *u)
         route_serve(u->owner);
 }
 
+static void route_turn(struct soon *s)
+{
+    route_serve(OWNER(s, struct route, again));
+}
+
 static void h1_opened(struct route *r, struct upstream *u)
 {
     r->speaks = SPEAKS_H1;
@@ -460,6 +473,11 @@ static void h1_opened(struct route *r, struct upstream *u)
 
 static void h2_opened(struct route *r, struct upstream *u)
 {
+    if (r->h1_only) { /* since it was dialled */
+        upstream_drop(u);
+        u->owner = NULL;
+        return;
+    }
     r->speaks = SPEAKS_H2;
     TAILQ_INSERT_HEAD(&r->shared, u, list);
     if (r->line_count)
@@ -499,7 +517,7 @@ static enum fault route_join(struct route *r, bool fresh, struct lease *l)
         why = lease_join(l, u);
     } else {
         shared_look(r);
-        u = shared_find(r);
+        u = r->line_count ? NULL : shared_find(r); /* those in line come first */
         why = u ? shared_join(r, u, l) : FAULT_AGAIN;
     }
     if (why != FAULT_NONE) {
@@ -574,5 +592,8 @@ void route_give(struct lease *l, bool clean)
         else
             idle_keep(r, u, clean);
     }
+    /* The place that is free now is for those in line; and if it was their last hope, they need another connection. */
+    if (r->sandbox && r->line_count)
+        turn_soon(&r->sandbox->worker->turn, &r->again);
     route_free(r);
 }

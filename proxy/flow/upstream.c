@@ -10,6 +10,9 @@
 
 #define DIAL_MS 2000
 
+/* After this long without use a peer may just be closing: look before a request that can't be repeated is sent. */
+#define TRUSTED_IDLE_MS 1000
+
 #define TO(state) (1u << UPSTREAM_##state)
 static const unsigned upstream_edges[UPSTREAM_STATES] = {
 #define STATE(name, edges, meaning) [UPSTREAM_##name] = (edges),
@@ -324,6 +327,15 @@ void upstream_rest(struct upstream *u)
     if (!u->many)
         h1stream_begin(&u->stream);
     link_arm(&u->link, true);
+}
+
+bool upstream_still_open(const struct upstream *u)
+{
+    uint8_t octet;
+
+    if (worker_now_ms(u->worker) - u->idle_since_ms < TRUSTED_IDLE_MS)
+        return true;
+    return recv(u->link.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 bool upstream_reusable(const struct upstream *u)

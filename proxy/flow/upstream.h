@@ -85,6 +85,9 @@ enum fault upstream_open(struct worker *w, const struct upstream_target *target,
 void upstream_lend(struct upstream *u);
 void upstream_rest(struct upstream *u);
 
+/* upstream_still_open(u): nothing has come on an idle one, and no end, as far as can be known before a request is sent. */
+bool upstream_still_open(const struct upstream *u);
+
 /* upstream_reusable(u): did its last exchange end cleanly, and is nothing left over? */
 bool upstream_reusable(const struct upstream *u);
 

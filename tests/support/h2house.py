@@ -3,7 +3,7 @@ import threading
 
 from case import see, see_equal
 from h2origin import H2Origin
-from house import House, request
+from house import House, await_until, request
 from origin import Origin
 
 NAMES = tuple(f"n{n}.wild.test" for n in range(60))
@@ -52,6 +52,9 @@ class H2UpstreamHouse(House):
     def begun(self, path):
         with self.origin.changed:
             return [seen for seen in self.origin.begun if seen.path == path]
+
+    def await_begun(self, path, count):
+        await_until(lambda: len(self.begun(path)) >= count, f"{count} requests for {path} at the host")
 
     def served(self, host, path="/"):
         see_equal(self.get(self.a, host, path).status, 200, "the status of another request")
