@@ -434,11 +434,16 @@ plain_http() { # with the rules that are loaded
         refused "http = upgrade, a name that is not listed, $to" 403 host_not_allowed a http://evil.test/ "$to"
     done
 }
-turn_http() { # HTTP_MODE CONDITION...: reload, and ask until the answer shows it
+turn_http() { # HTTP_MODE CONDITION...: reload, ask until the answer shows it, and until nobody is left who gave the old one
+    local before
+    before=$(pgrep -P $proxy)
     write_conf "$1"
     shift
     kill -HUP $proxy
-    await "$@"
+    await "$@" && await gone $before
+}
+gone() { # PID...
+    ! kill -0 "$@" 2>/dev/null
 }
 passes() { call a http://api.test/ 203.0.113.66 && tail -n 1 origin.seen | grep -q ' http '; }
 denies() { [ "$(call a http://api.test/ 203.0.113.66)" = 403 ]; }
