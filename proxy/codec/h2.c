@@ -449,6 +449,28 @@ static enum fault frame_feed(struct h2 *h, struct slice piece)
     return n == NGHTTP2_ERR_FLOODED || n == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ? flooded(h) : wrong(h);
 }
 
+/* s.5.1.1: a new stream's number is above all before it, so one that was passed over is never begun. nghttp2 passes such
+ * HEADERS over; those of streams that were begun may be on their way when we reset these. */
+static bool number_ok(struct h2 *h)
+{
+    uint32_t stream = h->cut.stream, back = (h->newest - stream) / 2;
+
+    if (h->role == H2_CLIENT || stream % 2 == 0)
+        return true;
+    if (stream <= h->newest)
+        return back > 63 || h->begun >> back & 1;
+    back = (stream - h->newest) / 2;
+    h->begun = (back > 63 ? 0 : h->begun << back) | 1;
+    h->newest = stream;
+    return true;
+}
+
+/* What RFC 9113 calls an error of the connection, and nghttp2 does not. */
+static bool frame_ok(struct h2 *h, int type)
+{
+    return (type != H2_TYPE_PRIORITY || h->cut.stream != 0) && (type != H2_TYPE_HEADERS || number_ok(h));
+}
+
 enum fault h2_feed(struct h2 *h, struct slice in, int64_t now_ms)
 {
     enum fault why = h->why;
@@ -461,7 +483,7 @@ enum fault h2_feed(struct h2 *h, struct slice in, int64_t now_ms)
         in = slice_drop(in, h2_cut_next(&h->cut, in, &piece, &type));
         if (type >= 0 && !h2_flood_frame(&h->flood, (uint8_t)type, now_ms))
             why = flooded(h);
-        else if (type == H2_TYPE_PRIORITY && h->cut.of_connection) /* s.6.3; nghttp2 passes it over */
+        else if (type >= 0 && !frame_ok(h, type))
             why = wrong(h);
         if (why == FAULT_NONE && piece.len > 0)
             why = frame_feed(h, piece);

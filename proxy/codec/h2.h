@@ -57,6 +57,8 @@ struct h2 {
     int64_t now_ms;            /* of the last feed */
     struct h2_streams streams; /* all that are open here */
     struct h2_streams ready, starved;
+    uint32_t newest;       /* server: of the client's streams ... */
+    uint64_t begun;        /* ... and which of it and the 63 before it were begun, it as the lowest bit */
     uint32_t live, joined; /* client: requests that the peer counts, and those that have not been sent yet */
     size_t grown;          /* octets of windows beyond H2_STREAM_WINDOW */
     enum fault why;        /* the connection must end; NONE: it need not */

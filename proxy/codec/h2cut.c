@@ -16,7 +16,7 @@ static int head_read(struct h2_cut *c, const uint8_t *head)
     c->left = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
     c->ends_block = type_of_block(head[3]) && head[4] & H2_END_HEADERS;
     c->in_block = c->in_block || type_of_block(head[3]);
-    c->of_connection = ((head[5] & 0x7f) | head[6] | head[7] | head[8]) == 0;
+    c->stream = (uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 | head[8];
     c->held = 0;
     return head[3];
 }

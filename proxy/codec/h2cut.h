@@ -20,7 +20,7 @@ struct h2_cut {
     uint8_t head[H2_FRAME_HEAD]; /* of a frame, while it is not whole */
     size_t held;                 /* octets of it */
     size_t left;                 /* octets of payload to come */
-    bool of_connection;          /* the frame is of stream 0 */
+    uint32_t stream;             /* that the frame is of */
     bool ends_block;             /* what is read has END_HEADERS */
     bool in_block;               /* a block of fields has begun and is not whole */
 };

@@ -51,6 +51,7 @@ MUST = [
     ("5.1 HEADERS on a half-closed stream", "WAIT", get(1, b"/wait") + headers(1, [(b"a", b"b")]), STREAM, (5, 1)),
     ("5.1 CONTINUATION on a half-closed stream", get(1, b"/wait") + frame(9, 4, 1, b"\x82"), CONNECTION, (1, 5)),
     ("5.1.1 an even stream", get(2), CONNECTION, (1,)),
+    ("5.1.1 a lower stream than the last one", get(5, b"/wait") + get(3), CONNECTION, (1,)),
     ("5.1.1 stream 0", get(0), CONNECTION, (1,)),
     # 5.5
     ("5.5 an extension's frame amid a block", frame(1, 1, 1, b"\x82") + frame(0x16, 0, 0, b"z"), CONNECTION, (1,)),
@@ -188,7 +189,6 @@ def must(house, mode, first, second, scope, codes):
     "what nghttp2 ignores where an error is asked for is not served",
     [
         ("5.1 HEADERS on a closed stream", 1),
-        ("5.1.1 a lower stream than the last one", 3),
     ],
 )
 def ignored(house, number):
