@@ -271,15 +271,10 @@ void h1_took(struct h1_reader *r, size_t n)
 /* ${section} is screened: every line has a colon behind a name. */
 static enum fault trailers_parse(struct slice section, struct head *out)
 {
-    while (section.len > 2) {
-        struct slice line = slice_first(section, slice_find(section, '\r'));
-        size_t colon = slice_find(line, ':');
+    struct slice name, value;
 
-        TRY(hop_trailer((struct field){.name = slice_first(line, colon),
-                                       .value = slice_trim(slice_drop(line, colon + 1))},
-                        out));
-        section = slice_drop(section, line.len + 2);
-    }
+    while (h1lex_next(&section, &name, &value))
+        TRY(hop_trailer((struct field){.name = name, .value = value}, out));
     return FAULT_NONE;
 }
 

@@ -199,7 +199,7 @@ static enum fault connect_ask(struct exchange *x)
                         : NULL,
     };
 
-    return route_take(x->client.sandbox, &target, x->fresh, &x->lease, &x->detail);
+    return route_take(x->client.sandbox, &target, x->retries > 0, &x->lease, &x->detail);
 }
 
 static enum fault exchange_CONNECT(struct exchange *x)
@@ -413,7 +413,6 @@ static bool exchange_retry(struct exchange *x, enum fault why)
     x->up_at = WRITE_HEAD;
     x->grants.silent = x->plan == PLAN_COUNT; /* what streams goes on with octets that nobody has seen */
     x->retries++;
-    x->fresh = true;
     x->opened = NOT_ASKED;
     x->state = EXCHANGE_CONNECT;
     return true;

@@ -57,9 +57,9 @@ struct exchange {
     enum { WRITE_HEAD, WRITE_BODY, WRITE_END, WRITE_DONE } up_at, down_at;
     unsigned interim; /* 1xx responses passed on */
     unsigned retries;
-    bool answered; /* the client has been sent a head: no answer of our own is possible any more */
-    bool close;    /* the client's connection must end after this exchange */
-    bool upstream_close, fresh; /* the upstream's must; a retry must not reuse one */
+    bool answered;       /* the client has been sent a head: no answer of our own is possible any more */
+    bool close;          /* the client's connection must end after this exchange */
+    bool upstream_close; /* the upstream's must */
     bool head_only;
     enum fault opened; /* what became of that which the state waits for: AGAIN while it is under way */
     const char *detail;
