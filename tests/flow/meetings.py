@@ -385,10 +385,11 @@ def denied(meeting, in_body, counted):
         (b"authorization", b"Bearer " + meeting.denied)
     ]
     body = b"<" + meeting.denied + b">" if in_body else None
-    answer = meeting.ask(b"POST", b"/denied", TEXT, *fields, body=body, counted=counted)
+    path = f"/denied-{len(meeting.house.audit())}"  # each row's own: an earlier row's line would do for it
+    answer = meeting.ask(b"POST", path.encode(), TEXT, *fields, body=body, counted=counted)
     see_refused(answer, 403, "token_denied")
     see_equal(len(meeting.origin.requests), before, "the count of whole requests at the origin")
-    line = meeting.house.await_audit(lambda line: line["path"] == "/denied", "its audit line")
+    line = meeting.house.await_audit(lambda line: line["path"] == path, "its audit line")
     see_equal(
         (line["proto"], line["action"], line["reason"]), (meeting.versions[0], "block", "token_denied"), "the line"
     )
