@@ -126,7 +126,8 @@ settle_peer() { # NAME
 # --- programs ---------------------------------------------------------------------------------------------------------------
 make_programs() {
     local need="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
-        libc-ares-dev libpsl-dev libidn2-dev libjansson-dev uthash-dev node-llhttp redis-server openssl curl python3 procps"
+        libc-ares-dev libpsl-dev libidn2-dev libjansson-dev zlib1g-dev libbrotli-dev libzstd-dev uthash-dev node-llhttp
+        redis-server openssl curl python3 procps"
     local one missing=() targets="osb-proxy osbctl osb-bench ${micro:+osb-micro}"
     for one in $need; do is_installed "$one" || missing+=("$one"); done
     [ ${#missing[@]} = 0 ] || [ -n "$build" ] || fetch "${missing[@]}" || give_up "the packages can't be installed"

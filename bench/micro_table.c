@@ -2,6 +2,7 @@
 #include "h1.h"
 #include "leaf.h"
 #include "micro.h"
+#include "micro_scrub.h"
 #include "store.h"
 #include "subst.h"
 #include "verdict.h"
@@ -16,6 +17,7 @@
 #define BODY_OCTETS ((size_t)16 << 10) /* one TLS record's worth */
 #define BODY_KIB    ((double)BODY_OCTETS / 1024)
 #define TOKEN       "osb_sealed_00000000000000000000000000000003"
+#define BOUNDARY    "----bench7MA4YWxkTrZu0gW"
 #define SECRETS     8
 #define PATTERNS    64
 
@@ -34,7 +36,7 @@ static const char response_text[] =
 static const struct h1_limits limits = {.head_octets = 65536, .fields = 128};
 
 /* What the rows work on. */
-static uint8_t clean[BODY_OCTETS], tokens[BODY_OCTETS], copy[BODY_OCTETS];
+static uint8_t clean[BODY_OCTETS], tokens[BODY_OCTETS], marked[BODY_OCTETS], copy[BODY_OCTETS];
 static struct buf out;
 static struct secret *value;
 static struct authority authority;
@@ -111,33 +113,85 @@ static void run_ecdsa_sign(uint64_t times)
 
 /* --- rows ----------------------------------------------------------------------------------------------- */
 
-static const struct secret *give(void *cookie, struct slice token)
+static struct granted give(void *cookie, struct slice token, const struct where *where)
 {
     (void)cookie;
     used(token.at);
-    return value;
+    return (struct granted){value, where->escape};
 }
 
-static void feed_body(const uint8_t *at, uint64_t times)
+/* ${media}: what the body is told to be; NULL: no standing. */
+static void feed_body(const uint8_t *at, const enum media *media, uint64_t times)
 {
     for (uint64_t i = 0; i < times; i++) {
-        struct subst s = {.grant = give};
+        struct standing standing;
+        struct subst s;
         size_t done;
 
-        must(subst_feed(&s, slice_of(at, BODY_OCTETS), true, &out, &done), "subst_feed");
-        micro_must(done == BODY_OCTETS, "subst_feed left something over");
+        if (media)
+            standing_begin(&standing, *media, SLICE(BOUNDARY));
+        subst_begin(&s, give, NULL, media ? &standing : NULL);
+        must(s.filter.feed(&s.filter, slice_of(at, BODY_OCTETS), true, &out, &done), "subst");
+        micro_must(done == BODY_OCTETS, "subst left something over");
         out.head = out.tail = 0; /* buf_take would wipe as well: that is not subst's cost */
     }
 }
 
 static void run_subst_clean(uint64_t times)
 {
-    feed_body(clean, times);
+    feed_body(clean, NULL, times);
 }
 
 static void run_subst_tokens(uint64_t times)
 {
-    feed_body(tokens, times);
+    feed_body(tokens, NULL, times);
+}
+
+static void run_subst_json(uint64_t times)
+{
+    feed_body(clean, &(enum media){MEDIA_JSON}, times);
+}
+
+static void run_subst_json_tokens(uint64_t times)
+{
+    feed_body(tokens, &(enum media){MEDIA_JSON}, times);
+}
+
+static void run_subst_form(uint64_t times)
+{
+    feed_body(clean, &(enum media){MEDIA_FORM}, times);
+}
+
+static void run_subst_xml(uint64_t times)
+{
+    feed_body(marked, &(enum media){MEDIA_XML}, times);
+}
+
+static void run_subst_multipart(uint64_t times)
+{
+    feed_body(clean, &(enum media){MEDIA_MULTIPART}, times);
+}
+
+/* The standing alone, over the octets that it must look at. */
+static void pass_body(const uint8_t *at, enum media media, uint64_t times)
+{
+    for (uint64_t i = 0; i < times; i++) {
+        struct standing standing;
+
+        standing_begin(&standing, media, SLICE_NONE);
+        standing_pass(&standing, slice_of(at, BODY_OCTETS));
+        used(&standing);
+    }
+}
+
+static void run_standing_json(uint64_t times)
+{
+    pass_body(clean, MEDIA_JSON, times);
+}
+
+static void run_standing_xml(uint64_t times)
+{
+    pass_body(marked, MEDIA_XML, times);
 }
 
 static void run_subst_find(uint64_t times)
@@ -217,6 +271,20 @@ const struct micro micro_table[] = {
     {"subst_find", "KiB", BODY_KIB, run_subst_find, "memmem_body"},
     {"subst_clean", "KiB", BODY_KIB, run_subst_clean, "memcpy_body"},
     {"subst_tokens", "KiB", BODY_KIB, run_subst_tokens, "memcpy_body"},
+    {"subst_json", "KiB", BODY_KIB, run_subst_json, "memcpy_body"},
+    {"subst_json_tokens", "KiB", BODY_KIB, run_subst_json_tokens, "memcpy_body"},
+    {"subst_form", "KiB", BODY_KIB, run_subst_form, "memcpy_body"},
+    {"subst_xml", "KiB", BODY_KIB, run_subst_xml, "memcpy_body"},
+    {"subst_multipart", "KiB", BODY_KIB, run_subst_multipart, "memcpy_body"},
+    {"standing_json", "KiB", BODY_KIB, run_standing_json, "memcpy_body"},
+    {"standing_xml", "KiB", BODY_KIB, run_standing_xml, "memcpy_body"},
+    {"scrub_1", "KiB", SCRUB_BODY_KIB, micro_scrub_1, "memcpy_body"},
+    {"scrub_10", "KiB", SCRUB_BODY_KIB, micro_scrub_10, "memcpy_body"},
+    {"scrub_200", "KiB", SCRUB_BODY_KIB, micro_scrub_200, "memcpy_body"},
+    {"scrub_begun", "KiB", SCRUB_BODY_KIB, micro_scrub_begun, "memcpy_body"},
+    {"scrub_cut", "KiB", SCRUB_BODY_KIB, micro_scrub_cut, "memcpy_body"},
+    {"scrub_hits", "KiB", SCRUB_BODY_KIB, micro_scrub_hits, "memcpy_body"},
+    {"scrub_set", "set", 1, micro_scrub_set, "ecdsa_sign"},
     {"h1_request", "head", 1, run_h1_request, "memcpy_head"},
     {"h1_response", "head", 1, run_h1_response, "memcpy_head"},
     {"verdict", "question", 1, run_verdict, "memcpy_head"},
@@ -227,13 +295,17 @@ const size_t micro_rows = COUNT(micro_table);
 
 /* --- the stage ------------------------------------------------------------------------------------------ */
 
-/* JSON-like text that holds no mark; then the same with one token in each KiB. */
+/* JSON-like text that holds no mark; then the same with one token in each KiB; and XML-like text. */
 static void stage_bodies(void)
 {
-    static const char line[] = "{\"role\":\"user\",\"content\":\"one sandbox, one bill of lading\"},";
+    static const char line[] =
+        "{\"role\":\"user\",\"content\":\"one sandbox,\\n one \\\"bill\\\" of lading\"},";
+    static const char element[] = "<item role=\"user\"><text>one sandbox, one bill of lading</text></item>";
 
-    for (size_t i = 0; i < BODY_OCTETS; i++)
+    for (size_t i = 0; i < BODY_OCTETS; i++) {
         clean[i] = (uint8_t)line[i % (sizeof line - 1)];
+        marked[i] = (uint8_t)element[i % (sizeof element - 1)];
+    }
     clean[BODY_OCTETS - 1] = '}'; /* nothing that a mark may begin with */
     memcpy(tokens, clean, BODY_OCTETS);
     for (size_t at = 512; at + SUBST_TOKEN < BODY_OCTETS; at += 1024)
@@ -342,8 +414,9 @@ static void stage_record(void)
 void micro_stage(void)
 {
     micro_must(sodium_init() >= 0, "libsodium does not start");
-    must(secret_arena_open(1 << 20), "secret_arena_open");
+    must(secret_arena_open(4 << 20), "secret_arena_open");
     stage_bodies();
+    micro_scrub_stage();
     stage_keys();
     stage_record();
 }

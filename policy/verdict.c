@@ -36,13 +36,17 @@ enum token_verdict verdict_token(const struct record *r, struct slice token, con
     return (*out)->places & 1u << place ? TOKEN_GRANTED : TOKEN_WRONG_PLACE;
 }
 
-unsigned verdict_places(const struct record *r, const struct host *h)
+unsigned verdict_places(const struct record *r, const struct host *h, struct secret_set *given)
 {
     unsigned places = 0;
 
-    for (size_t i = 0; i < r->secret_count; i++)
-        if (verdict_secret(&r->secrets[i], h))
-            places |= r->secrets[i].places;
+    *given = (struct secret_set){{0}};
+    for (size_t i = 0; i < r->secret_count; i++) {
+        if (!verdict_secret(&r->secrets[i], h))
+            continue;
+        places |= r->secrets[i].places;
+        given->bits[i / 64] |= (uint64_t)1 << i % 64;
+    }
     return places;
 }
 

@@ -27,8 +27,14 @@ enum token_verdict { TOKEN_GRANTED, TOKEN_UNKNOWN, TOKEN_WRONG_HOST, TOKEN_WRONG
 enum token_verdict verdict_token(const struct record *r, struct slice token, const struct host *h,
                                  enum place place, const struct record_secret **out);
 
-/* verdict_places(r, h): the places in which some secret may go to ${h}, as bits; 0: bodies and heads go verbatim. */
-unsigned verdict_places(const struct record *r, const struct host *h);
+/* Some of a record's secrets, as bits by their place in it. */
+struct secret_set {
+    uint64_t bits[RECORD_SECRETS_MAX / 64];
+};
+
+/* verdict_places(r, h, given): the places in which some secret may go to ${h}, as bits; 0: bodies and heads go verbatim.
+ * *given: which secrets these are. */
+unsigned verdict_places(const struct record *r, const struct host *h, struct secret_set *given);
 
 /*
  * verdict_authority(value, h, original_port): does a Host or :authority name ${h}, and no port or the original one?

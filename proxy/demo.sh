@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.." || exit 1
 build=$PWD/build/demo
 
 packages="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
-    libc-ares-dev libpsl-dev libidn2-dev libjansson-dev uthash-dev node-llhttp publicsuffix ca-certificates
-    redis-server nginx iproute2 iptables curl openssl"
+    libc-ares-dev libpsl-dev libidn2-dev libjansson-dev zlib1g-dev libbrotli-dev libzstd-dev uthash-dev node-llhttp
+    publicsuffix ca-certificates redis-server nginx iproute2 iptables curl openssl"
 
 bold='' green='' red='' dim='' plain=''
 [ -t 1 ] && bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' dim=$'\e[2m' plain=$'\e[0m'

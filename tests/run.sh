@@ -51,7 +51,8 @@ trap stop EXIT
 
 # --- packages ----------------------------------------------------------------------------------------------------------
 packages="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
-    libc-ares-dev libpsl-dev libidn2-dev libjansson-dev uthash-dev node-llhttp check clang-format clang libclang-rt-14-dev
+    libc-ares-dev libpsl-dev libidn2-dev libjansson-dev zlib1g-dev libbrotli-dev libzstd-dev uthash-dev node-llhttp
+    check clang-format clang libclang-rt-14-dev
     redis-server nginx-light iproute2 iptables nftables curl openssl python3 python3-h2
     python3-hpack python3-hyperframe python3-grpcio nghttp2-client python3-httpx publicsuffix ca-certificates procps"
 [ -n "$clients" ] && packages="$packages golang-go openjdk-17-jdk-headless nodejs git"

@@ -121,21 +121,32 @@ static void block_split(struct secret *s, size_t room)
         arena.last = rest;
 }
 
-enum fault secret_blank(size_t len, struct secret **out)
+static enum fault block_take(size_t len, struct secret **out)
 {
     size_t room = grain_up(len + sizeof(struct secret), GRAIN) - sizeof(struct secret);
     struct secret *s;
 
-    if (len > SECRET_OCTETS_MAX)
-        return FAULT_INVALID;
-    while (!(s = block_find(room)))
+    while (!(s = block_find(room))) {
+        if (room > arena.reserved - arena.locked + (arena.last && !arena.last->used ? arena.last->room : 0))
+            return FAULT_NO_MEMORY; /* without locking all there is in vain */
         TRY(arena_grow());
+    }
     block_split(s, room);
     s->used = true;
     s->len = len;
     arena.used += s->room;
     *out = s;
     return FAULT_NONE;
+}
+
+enum fault secret_blank(size_t len, struct secret **out)
+{
+    return len > SECRET_OCTETS_MAX ? FAULT_INVALID : block_take(len, out);
+}
+
+enum fault secret_table(size_t len, struct secret **out)
+{
+    return len > SECRET_TABLE_MAX ? FAULT_NO_MEMORY : block_take(len, out);
 }
 
 enum fault secret_new(struct slice value, struct secret **out)
@@ -162,6 +173,7 @@ static void block_join(struct secret *s)
         arena.last = s;
     else
         block_after(s)->before = s;
+    *next = (struct secret){0}; /* a free block holds zeroes */
 }
 
 void secret_free(struct secret *s)

@@ -38,6 +38,10 @@ enum fault secret_new(struct slice value, struct secret **out) CHECKED;
 /* secret_blank(len, out): ${len} zero octets, to be written by secret_fill. */
 enum fault secret_blank(size_t len, struct secret **out) CHECKED;
 
+/* secret_table(len, out): as secret_blank, for what is made of many values: up to SECRET_TABLE_MAX octets. */
+#define SECRET_TABLE_MAX ((size_t)32 << 20)
+enum fault secret_table(size_t len, struct secret **out) CHECKED;
+
 /* secret_fill(s, make, cookie): let ${make} write the value in place; its fault is passed on. */
 enum fault secret_fill(struct secret *s, enum fault (*make)(void *cookie, uint8_t *into, size_t len),
                        void *cookie) CHECKED;

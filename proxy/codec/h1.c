@@ -1,6 +1,7 @@
 #include "h1.h"
 #include "h1lex.h"
 #include "hop.h"
+#include "websocket.h"
 #include <llhttp.h>
 
 /* --- the parser: llhttp's spans become slices ----------------------------------------------------------- */
@@ -163,6 +164,9 @@ static enum fault request_settle(struct head *h)
     TRY(target_settle(h));
     if (hop.host.count == 0 && h->minor > 0)
         return FAULT_BAD_REQUEST;
+    h->websocket = hop_websocket(&hop) && websocket_asked(h);
+    if (h->websocket)
+        head_remove(h, TRAIT_EXTENDS);
     return hop_host(&hop, h);
 }
 
@@ -191,14 +195,15 @@ enum fault h1_read_request(struct h1_reader *r, const struct h1_limits *limits, 
 
 /* --- responses ------------------------------------------------------------------------------------------ */
 
-static enum fault response_settle(struct h1_reader *r, bool head_only, struct head *h)
+static enum fault response_settle(struct h1_reader *r, enum h1_asked asked, struct head *h)
 {
     struct hop hop;
     bool bodiless;
 
     TRY(hop_fields(&hop, h));
     TRY(hop_framing(&hop, h));
-    TRY(hop_status(h, head_only, &bodiless));
+    h->websocket = h->status == 101 && asked == H1_ASKED_WEBSOCKET && hop_websocket(&hop);
+    TRY(hop_status(h, asked == H1_ASKED_HEAD, &bodiless));
     reader_start(r, bodiless ? BODY_NONE : h->body, h->length);
     r->chunked = r->body == BODY_STREAM;
     if (!bodiless && h->body == BODY_NONE) {
@@ -209,7 +214,7 @@ static enum fault response_settle(struct h1_reader *r, bool head_only, struct he
 }
 
 static enum fault response_read(struct h1_reader *r, const struct h1_limits *limits, struct slice in,
-                                bool head_only, struct head *out, size_t *used)
+                                enum h1_asked asked, struct head *out, size_t *used)
 {
     struct slice text;
     size_t lines;
@@ -220,15 +225,15 @@ static enum fault response_read(struct h1_reader *r, const struct h1_limits *lim
     if (lines_too_many(limits, lines))
         return FAULT_HEAD_TOO_LARGE;
     TRY(head_parse(HTTP_RESPONSE, text, lines, out));
-    TRY(response_settle(r, head_only, out));
+    TRY(response_settle(r, asked, out));
     *used = text.len;
     return FAULT_NONE;
 }
 
 enum fault h1_read_response(struct h1_reader *r, const struct h1_limits *limits, struct slice in,
-                            bool head_only, struct head *out, size_t *used)
+                            enum h1_asked asked, struct head *out, size_t *used)
 {
-    enum fault why = response_read(r, limits, in, head_only, out, used);
+    enum fault why = response_read(r, limits, in, asked, out, used);
 
     return why == FAULT_NONE || why == FAULT_AGAIN ? why : FAULT_UPSTREAM_PROTOCOL;
 }

@@ -39,24 +39,29 @@ struct h1_reader {
  *                                  absolute-form nor "*" with OPTIONS; userinfo in an authority.
  *           FAULT_METHOD_NOT_ALLOWED  CONNECT, TRACE, TRACK.
  *           FAULT_TARGET_TOO_LARGE, FAULT_HEAD_TOO_LARGE.
+ *   A request for a WebSocket in all that RFC 6455 s.4.1 says has out->websocket, and its Sec-WebSocket-Extensions are taken
+ *   out. Any other Upgrade is left out, and the request goes on without it (RFC 9110 s.7.8).
  *   An absolute-form target gives scheme and authority from the target, and *out's target in origin-form; its Host field
  *   must be the same text in any case (else FAULT_HOST_MISMATCH).
  */
 enum fault h1_read_request(struct h1_reader *r, const struct h1_limits *limits, struct slice in,
                            struct head *out, size_t *used) CHECKED;
 
+/* What a response answers. HEAD: no body follows, whatever the fields say. WEBSOCKET: it may be a 101. */
+enum h1_asked { H1_ASKED, H1_ASKED_HEAD, H1_ASKED_WEBSOCKET };
+
 /*
- * h1_read_response(r, limits, in, head_only, out, used): the next response's head, a 1xx included (then read on).
- *   Takes   head_only  the request was HEAD: no body follows whatever the fields say.
+ * h1_read_response(r, limits, in, asked, out, used): the next response's head, a 1xx included (then read on; a 101, which
+ *   has out->websocket, is the last).
  *   Fails   FAULT_AGAIN; FAULT_UPSTREAM_PROTOCOL for all that is outside the grammar: framing faults as for requests
- *           (equal Content-Lengths too), a status outside 100 to 599, 101, Content-Length or
- *           Transfer-Encoding on 1xx and 204 (but "0" on a 204 says nothing new and is let pass; 304 and HEAD may carry
- *           them: *out then keeps the length, h1_body ends at once), a coding other than
+ *           (equal Content-Lengths too), a status outside 100 to 599, a 101 that was not asked for or is of another
+ *           protocol, Content-Length or Transfer-Encoding on 1xx and 204 (but "0" on a 204 says nothing new and is let
+ *           pass; 304 and HEAD may carry them: *out then keeps the length, h1_body ends at once), a coding other than
  *           "chunked", too large.
  *   A response without framing is BODY_STREAM until close.
  */
 enum fault h1_read_response(struct h1_reader *r, const struct h1_limits *limits, struct slice in,
-                            bool head_only, struct head *out, size_t *used) CHECKED;
+                            enum h1_asked asked, struct head *out, size_t *used) CHECKED;
 
 /*
  * h1_body(r, in, eof, skip, run): the next run of body octets.
@@ -86,7 +91,8 @@ struct h1_writer {
 /*
  * h1_write_request(w, head, host, out): a request's head.
  *   Takes   host   what the Host field says. head->body and head->length decide the framing: BODY_STREAM is chunked;
- *                  BODY_NONE writes no framing field, but "Content-Length: 0" for POST, PUT and PATCH.
+ *                  BODY_NONE writes no framing field, but "Content-Length: 0" for POST, PUT and PATCH. With
+ *                  head->websocket it asks for the upgrade, and has no TE.
  *   Fails   FAULT_FULL: nothing was written.
  */
 enum fault h1_write_request(struct h1_writer *w, const struct head *head, struct slice host,

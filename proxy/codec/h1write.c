@@ -114,7 +114,8 @@ static void pen_ending(struct pen *p, const struct ending *e)
     pen_put(p, SLICE("\r\n"));
 }
 
-#define CHUNKED_LINE SLICE("Transfer-Encoding: chunked\r\n")
+#define CHUNKED_LINE  SLICE("Transfer-Encoding: chunked\r\n")
+#define UPGRADE_LINES SLICE("Upgrade: websocket\r\nConnection: Upgrade\r\n")
 
 static bool method_means_body(struct slice method)
 {
@@ -146,7 +147,9 @@ enum fault h1_write_request(struct h1_writer *w, const struct head *head, struct
     framing_choose(&framing, &e, head, method_means_body(head->method));
     if (head->expect_continue)
         ending_add(&e, SLICE("Expect: 100-continue\r\n"));
-    if (head->te_trailers)
+    if (head->websocket)
+        ending_add(&e, UPGRADE_LINES);
+    else if (head->te_trailers)
         ending_add(&e, SLICE("TE: trailers\r\nConnection: TE\r\n"));
     n = head->method.len + 1 + head->target.len + version.len + field_octets(SLICE("Host"), host) +
         fields_octets(head, TRAIT_HOP | TRAIT_MEMBER) + ending_octets(&e);
@@ -168,6 +171,8 @@ static void response_framing(struct h1_writer *w, struct ending *e, const struct
                              bool head_only)
 {
     *w = (struct h1_writer){0};
+    if (head->websocket)
+        ending_add(e, UPGRADE_LINES);
     if (head->status < 200)
         return;
     if (head_only || head->status == 204 || head->status == 304) {

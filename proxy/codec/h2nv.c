@@ -62,7 +62,9 @@ size_t h2_nv_request(const struct head *h, struct h2_nv *out)
     out->at[n++] = nv_own(SLICE(":method"), h->method);
     out->at[n++] = nv_own(SLICE(":scheme"), SLICE("https"));
     out->at[n++] = nv_own(SLICE(":authority"), h->authority);
-    out->at[n++] = nv_own(SLICE(":path"), h->target);
+    out->at[n++] =
+        nv_make(SLICE(":path"), h->target,
+                NGHTTP2_NV_FLAG_NO_COPY_NAME | (h->target_sensitive ? NGHTTP2_NV_FLAG_NO_INDEX : 0u));
     n += fields_put(h, out->at + n);
     if (h->expect_continue)
         out->at[n++] = nv_own(SLICE("expect"), SLICE("100-continue"));

@@ -2,8 +2,7 @@
 
 #define LENGTH_MAX ((UINT64_C(1) << 62) - 1)
 
-/* The next element of a list; empty ones are passed over (RFC 9110 s.5.6.1.2). False: none is left. */
-static bool list_next(struct slice *list, struct slice *element)
+bool hop_list_next(struct slice *list, struct slice *element)
 {
     while (list->len > 0) {
         struct slice part = slice_first(*list, slice_find(*list, ','));
@@ -20,7 +19,7 @@ static enum fault connection_note(struct hop *hop, struct slice list)
 {
     struct slice option;
 
-    while (list_next(&list, &option)) {
+    while (hop_list_next(&list, &option)) {
         unsigned traits;
 
         if (!field_name_ok(option))
@@ -30,6 +29,8 @@ static enum fault connection_note(struct hop *hop, struct slice list)
             hop->close = true;
         else if (slice_equal_nocase(option, SLICE("keep-alive")))
             hop->keep_alive = true;
+        else if (slice_equal_nocase(option, SLICE("upgrade")))
+            hop->upgrades = true;
         else if (traits & TRAIT_GUARDED)
             return FAULT_BAD_REQUEST;
         else if (traits & TRAIT_HOP)
@@ -46,7 +47,7 @@ static void te_note(struct head *h, struct slice list)
 {
     struct slice coding;
 
-    while (list_next(&list, &coding))
+    while (hop_list_next(&list, &coding))
         if (slice_equal_nocase(coding, SLICE("trailers")))
             h->te_trailers = true;
 }
@@ -79,6 +80,7 @@ static enum fault field_note(struct hop *hop, struct head *h, const struct field
         te_note(h, f->value);
         break;
     case FIELD_UPGRADE:
+        single_note(&hop->upgrade, f);
         h->upgrade = true;
         break;
     default:
@@ -142,6 +144,12 @@ enum fault hop_framing(const struct hop *hop, struct head *h)
     return FAULT_NONE;
 }
 
+bool hop_websocket(const struct hop *hop)
+{
+    return hop->upgrades && hop->upgrade.count == 1 &&
+           slice_equal_nocase(hop->upgrade.value, SLICE("websocket"));
+}
+
 enum fault hop_expect(const struct hop *hop, struct head *h)
 {
     if (hop->expect.count == 0)
@@ -171,8 +179,8 @@ enum fault hop_status(struct head *h, bool head_only, bool *bodiless)
 {
     bool bare = h->status < 200 || h->status == 204; /* can have no body, so nothing may frame one */
 
-    /* We ask for no other protocol, so a 101 is nobody's answer. */
-    if (h->status < 100 || h->status > 599 || h->status == 101)
+    /* We ask for no other protocol, so any other 101 is nobody's answer. */
+    if (h->status < 100 || h->status > 599 || (h->status == 101 && !h->websocket))
         return FAULT_BAD_REQUEST;
     h->upgrade = h->te_trailers = false; /* a response asks for nothing */
     /* "Content-Length: 0" on a 204 is common and can be read in one way only. */

@@ -17,11 +17,15 @@ struct single {
 };
 
 struct hop {
-    struct single host, length, coding, expect;
+    struct single host, length, coding, expect, upgrade;
     struct slice option[HOP_OPTIONS_MAX];
     size_t options;
-    bool close, keep_alive;
+    bool close, keep_alive, upgrades; /* Connection names them */
 };
+
+/* hop_list_next(list, element): the next element of a list, taken off its front; empty ones are passed over (RFC 9110
+ * s.5.6.1.2). False: none is left. */
+bool hop_list_next(struct slice *list, struct slice *element);
 
 /*
  * hop_fields(hop, h): raw names and values of ${h} become identified end-to-end fields; what the others said is in ${hop}
@@ -37,6 +41,9 @@ enum fault hop_fields(struct hop *hop, struct head *h) CHECKED;
  */
 enum fault hop_framing(const struct hop *hop, struct head *h) CHECKED;
 
+/* hop_websocket(hop): Upgrade names websocket, once and nothing else, and Connection names upgrade (RFC 6455 s.4). */
+bool hop_websocket(const struct hop *hop);
+
 /* hop_expect(hop, h): once ${h}'s body is known. Fails FAULT_BAD_REQUEST: an expectation that we don't know can't be passed
  * on, since nobody here would wait for what it promises. */
 enum fault hop_expect(const struct hop *hop, struct head *h) CHECKED;
@@ -48,7 +55,8 @@ enum fault hop_host(const struct hop *hop, struct head *h) CHECKED;
 /*
  * hop_status(h, head_only, bodiless): what a response's status allows, once its framing fields are read.
  *   Gives   *bodiless  no octet of a body follows, whatever ${h}'s body says.
- *   Fails   FAULT_BAD_REQUEST: outside 100 to 599, 101, framing where no body can be.
+ *   Takes   h  a 101 that is a WebSocket's has h->websocket already.
+ *   Fails   FAULT_BAD_REQUEST: outside 100 to 599, any other 101, framing where no body can be.
  */
 enum fault hop_status(struct head *h, bool head_only, bool *bodiless) CHECKED;
 

@@ -82,6 +82,13 @@ const struct field *head_find(const struct head *h, enum field_id id)
     return NULL;
 }
 
+struct slice head_value(const struct head *h, enum field_id id)
+{
+    const struct field *f = head_find(h, id);
+
+    return f ? f->value : SLICE_NONE;
+}
+
 size_t head_count(const struct head *h, enum field_id id)
 {
     size_t n = 0;

@@ -32,7 +32,11 @@ enum {
     TRAIT_DIGEST = 8,     /* dropped from a request whose body was changed */
     TRAIT_GUARDED = 16,   /* end-to-end although Connection may name it: naming it is refused */
     TRAIT_DETOUR = 64,    /* of a response: would lead the client to where no redirect reaches (RFC 7838) */
-    TRAIT_MEMBER = 32     /* a member of head says it: never in head.field */
+    TRAIT_MEMBER = 32,    /* a member of head says it: never in head.field */
+    TRAIT_PART = 128,     /* of a request: asks for a part of an answer */
+    TRAIT_ACCEPTS = 256,  /* of a request: names the codings that the answer may have */
+    TRAIT_CODING = 512,   /* names the coding that the body has */
+    TRAIT_EXTENDS = 1024  /* agrees that a WebSocket's frames mean something else (RFC 6455 s.9) */
 };
 
 struct field {
@@ -52,6 +56,7 @@ struct head {
     struct slice method, target; /* target in origin-form, or "*" */
     struct slice authority;      /* Host or :authority as sent; empty: none */
     struct slice scheme;         /* absolute-form or :scheme; empty where the form had none */
+    bool target_sensitive;       /* the target holds a value: HPACK must never index it */
     /* response */
     int status;
     struct slice reason; /* h1 only */
@@ -63,6 +68,7 @@ struct head {
     bool expect_continue;
     bool te_trailers; /* the client said that it reads trailers */
     bool upgrade;     /* asked for another protocol; not granted: goes on without */
+    bool websocket;   /* h1: asked for this one, as RFC 6455 s.4.1 has it; or, of a 101: granted */
     bool close;       /* the hop ends after this exchange */
     uint8_t minor;    /* h1: 0 or 1 */
 };
@@ -86,6 +92,9 @@ extern const struct field_row field_table[FIELD_COUNT];
 /* head_find(h, id): the first field of this id, NULL if none. head_count(h, id): how many. */
 const struct field *head_find(const struct head *h, enum field_id id);
 size_t head_count(const struct head *h, enum field_id id);
+
+/* head_value(h, id): the value of the first field of this id, empty if there is none. */
+struct slice head_value(const struct head *h, enum field_id id);
 
 /* head_add(h, id, value): append a field that we know. Fails FAULT_HEAD_TOO_LARGE. */
 enum fault head_add(struct head *h, enum field_id id, struct slice value) CHECKED;

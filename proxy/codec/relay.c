@@ -1,5 +1,4 @@
 #include "relay.h"
-#include <sodium.h>
 
 /* Write what becomes of ${in}; *used says how much of it is dealt with. */
 static enum fault relay_write(struct relay *r, struct slice in, bool last, size_t *used)
@@ -11,8 +10,8 @@ static enum fault relay_write(struct relay *r, struct slice in, bool last, size_
     TRY(r->to->ops->room(r->to, &out));
     size_t before = buf_held(out).len;
 
-    if (r->subst)
-        why = subst_feed(r->subst, in, last, out, used);
+    if (r->filter)
+        why = r->filter->feed(r->filter, in, last, out, used);
     else
         *used = buf_some(out, in);
 
@@ -20,88 +19,100 @@ static enum fault relay_write(struct relay *r, struct slice in, bool last, size_
 
     r->to->ops->wrote(r->to, wrote);
     r->octets += wrote;
-    if (!r->subst && *used < in.len)
+    if (!r->filter && *used < in.len)
         return FAULT_FULL;
-    return why;
+    return why == FAULT_AGAIN ? FAULT_NONE : why;
 }
 
-static void carry_add(struct relay *r, struct slice s)
-{
-    memcpy(r->carry + r->carried, s.at, s.len);
-    r->carried += s.len;
-}
-
+/* What is carried, by itself. */
 static enum fault carry_write(struct relay *r, bool last)
 {
     size_t used;
-    enum fault why = relay_write(r, slice_of(r->carry, r->carried), last, &used);
+    enum fault why = relay_write(r, buf_held(&r->carry), last, &used);
 
-    memmove(r->carry, r->carry + used, r->carried - used);
-    sodium_memzero(r->carry + r->carried - used, used);
-    r->carried -= used;
+    buf_take(&r->carry, used);
+    r->stuck = why == FAULT_FULL;
+    if (buf_held(&r->carry).len == 0)
+        buf_close(&r->carry);
     return why;
 }
 
-static enum fault relay_run(struct relay *r, struct slice run)
+static enum fault carry_keep(struct relay *r, struct slice rest)
+{
+    size_t twice = 2 * r->filter->hold;
+
+    TRY(buf_open(&r->carry, twice > RELAY_CARRY ? twice : RELAY_CARRY));
+    return buf_append(&r->carry, rest);
+}
+
+/* What is carried and the beginning of ${run}, as one. Octets that are left over of ${run} alone stay there. */
+static enum fault run_join(struct relay *r, struct slice run)
+{
+    size_t joined = buf_some(&r->carry, run), used;
+    enum fault why = relay_write(r, buf_held(&r->carry), false, &used);
+
+    buf_take(&r->carry, used);
+    size_t left = buf_held(&r->carry).len;
+
+    r->stuck = left > joined && why == FAULT_FULL;
+    if (left <= joined) {
+        buf_close(&r->carry);
+        joined -= left;
+    }
+    r->from->ops->took(r->from, joined);
+    return why;
+}
+
+static enum fault run_write(struct relay *r, struct slice run)
 {
     size_t used;
-
-    if (r->carried) {
-        size_t room = sizeof r->carry - r->carried, n = run.len < room ? run.len : room;
-
-        carry_add(r, slice_first(run, n));
-        r->from->ops->took(r->from, n);
-        return carry_write(r, false);
-    }
     enum fault why = relay_write(r, run, false, &used);
 
-    if (why == FAULT_NONE &&
-        used < run.len) { /* less than a token: the run is cut, and the next may complete it */
-        carry_add(r, slice_drop(run, used));
+    if (why == FAULT_NONE && used < run.len) { /* the run is cut there, and the next one may say what it is */
+        TRY(carry_keep(r, slice_drop(run, used)));
         used = run.len;
     }
     r->from->ops->took(r->from, used);
     return why;
 }
 
-static enum fault relay_held(struct relay *r)
-{
-    struct slice held = slice_drop(buf_held(r->held), r->held_at);
-
-    while (held.len) {
-        size_t used;
-        enum fault why = relay_write(r, held, true, &used);
-
-        r->held_at += used;
-        held = slice_drop(held, used);
-        TRY(why);
-    }
-    return FAULT_END;
-}
-
 enum fault relay_body(struct relay *r)
 {
-    if (r->held)
-        return relay_held(r);
+    if (r->stuck)
+        TRY(carry_write(r, false));
     for (;;) {
         struct slice run;
-        /* A carry that can be written goes first: a value may be half out. */
-        enum fault why = r->carried >= SUBST_TOKEN ? carry_write(r, false) : FAULT_NONE;
+        enum fault why = r->from->ops->body(r->from, &run);
 
-        TRY(why);
-        why = r->from->ops->body(r->from, &run);
         if (why == FAULT_END) {
-            while (r->carried)
+            if (r->carry.base)
                 TRY(carry_write(r, true));
             return FAULT_END;
         }
         TRY(why);
-        TRY(relay_run(r, run));
+        TRY(r->carry.base ? run_join(r, run) : run_write(r, run));
     }
 }
 
-void relay_wipe(struct relay *r)
+enum fault relay_ease(struct relay *r)
 {
-    sodium_memzero(r->carry, sizeof r->carry);
-    r->carried = 0;
+    struct buf *out;
+
+    if (!r->carry.base || r->stuck || !r->filter->ease)
+        return FAULT_NONE;
+    TRY(r->to->ops->room(r->to, &out));
+    size_t before = buf_held(out).len;
+
+    r->filter->ease(r->filter, buf_held(&r->carry), out);
+    size_t wrote = buf_held(out).len - before;
+
+    r->to->ops->wrote(r->to, wrote);
+    r->octets += wrote;
+    return FAULT_NONE;
+}
+
+void relay_close(struct relay *r)
+{
+    buf_close(&r->carry);
+    r->stuck = false;
 }

@@ -41,6 +41,11 @@ struct stream_ops {
     enum fault (*room)(struct stream *s, struct buf **out) CHECKED;
     void (*wrote)(struct stream *s, size_t n);
     enum fault (*write_end)(struct stream *s, const struct head *trailers) CHECKED;
+
+    /* NULL where the protocol has no such thing. Behind a 101, with both bodies at their end: from now on body gives every
+     * octet that comes until the peer's clean end, and room, wrote and write_end write unframed ones and our clean end. No
+     * message is read any more. */
+    void (*tunnel)(struct stream *s);
 };
 
 struct stream {

@@ -1,18 +1,16 @@
 #include "exchange.h"
 #include "clock.h"
-#include "decimal.h"
+#include "frames.h"
 #include "judge.h"
 #include "metric.h"
 #include "owner.h"
-#include <assert.h>
-#include <sodium.h>
+#include "request.h"
+#include "response.h"
 #include <stdlib.h>
 
-#define INTERIM_MAX    8
-#define GOODBYES_MAX   4               /* connections that close just before one request */
-#define NOT_ASKED      FAULT_NOT_FOUND /* of x->opened: what the state waits for has not been begun */
-#define AUTHORITY_TEXT (HOST_MAX + sizeof "[]:65535")
-#define SPARE_MAX      256
+#define GOODBYES_MAX 4               /* connections that close just before one request */
+#define NOT_ASKED    FAULT_NOT_FOUND /* of x->opened: what the state waits for has not been begun */
+#define SPARE_MAX    256
 
 static TAILQ_HEAD(, exchange) spare = TAILQ_HEAD_INITIALIZER(spare);
 static size_t spare_count, spare_least; /* now, and the fewest since the last trim */
@@ -39,6 +37,14 @@ static void upstream_woken(void *cookie)
 {
     struct exchange *x = cookie;
 
+    x->client.wake(x->client.cookie);
+}
+
+static void down_eased(struct ease *e)
+{
+    struct exchange *x = OWNER(e, struct exchange, ease);
+
+    x->eased = true;
     x->client.wake(x->client.cookie);
 }
 
@@ -75,6 +81,7 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
     lease_begin(&x->lease, (struct lease_user){upstream_opened, upstream_woken, x});
     x->id = worker_request_id(w);
     x->wait.fn = client_woken;
+    x->ease.due = down_eased;
     x->opened = NOT_ASKED;
     x->close = request->close;
     x->head_only = slice_equal(request->method, SLICE("HEAD"));
@@ -101,83 +108,17 @@ static enum fault exchange_FRESH(struct exchange *x)
 static enum fault exchange_JUDGE(struct exchange *x)
 {
     TRY(judge_request(x));
-    x->up.from = x->client.stream;
-    x->state = x->plan == PLAN_COUNT ? EXCHANGE_HOLD : EXCHANGE_CONNECT;
+    x->source = x->client.stream;
+    x->state = x->plan == PLAN_COUNT || x->plan == PLAN_OPEN ? EXCHANGE_HOLD : EXCHANGE_CONNECT;
     x->opened = NOT_ASKED;
     return FAULT_NONE;
 }
 
 /* --- HOLD: the length after substitution stands in the head, so the body comes first -------------------- */
 
-static enum fault interim_continue(struct exchange *x)
-{
-    struct head go HEAD_UNSET;
-
-    if (!x->request.expect_continue)
-        return FAULT_NONE;
-    head_begin(&go);
-    go.status = 100;
-    go.reason = SLICE("Continue");
-    TRY(x->client.stream->ops->write_head(x->client.stream, &go));
-    x->request.expect_continue = false;
-    return FAULT_NONE;
-}
-
-/* Read to its end beside its head, and then from its beginning again, where it stands in one run. */
-static enum fault hold_beside_head(struct exchange *x, struct slice *whole)
-{
-    struct stream *client = x->client.stream;
-    enum fault why;
-
-    while ((why = client->ops->body(client, whole)) == FAULT_NONE) {
-        x->progress += whole->len;
-        client->ops->took(client, whole->len);
-    }
-    if (why != FAULT_END)
-        return why;
-    return client->ops->rewind(client) ? client->ops->body(client, whole) : FAULT_SYSTEM;
-}
-
-/* Where the whole body stands; AGAIN until it does. */
-static enum fault hold_body(struct exchange *x, struct slice *whole)
-{
-    const struct stream_ops *client = x->client.stream->ops;
-    struct slice run = SLICE_NONE;
-
-    if (!x->held.base && x->request.length <= client->keeps(x->client.stream))
-        return hold_beside_head(x, whole);
-    if (!x->held.base) {
-        TRY(head_save(&x->request, &x->saved));
-        TRY(buf_open(&x->held, x->request.length));
-    }
-    for (;;) {
-        enum fault why = client->body(x->client.stream, &run);
-
-        if (why == FAULT_END) {
-            *whole = buf_held(&x->held);
-            x->up.held = &x->held;
-            return FAULT_NONE;
-        }
-        TRY(why);
-        TRY(buf_append(&x->held, run));
-        x->progress += run.len;
-        client->took(x->client.stream, run.len);
-    }
-}
-
 static enum fault exchange_HOLD(struct exchange *x)
 {
-    struct slice whole = SLICE_NONE;
-    bool changed;
-
-    TRY(interim_continue(x));
-    TRY(hold_body(x, &whole));
-    x->grants.place = PLACE_BODY;
-    x->request.length = subst_measure(grants_token, &x->grants, whole, &changed);
-    x->grants.silent = true; /* counted: what follows writes the same tokens */
-    TRY(x->grants.why);
-    if (changed)
-        head_remove(&x->request, TRAIT_DIGEST);
+    TRY(request_hold(x));
     x->state = EXCHANGE_CONNECT;
     return FAULT_NONE;
 }
@@ -194,6 +135,7 @@ static enum fault connect_ask(struct exchange *x)
                 : secure       ? 443
                                : 80,
         .secure = secure,
+        .h1 = x->request.websocket,
         .original = config->upstream_original && x->client.host && x->client.original.port
                         ? &x->client.original
                         : NULL,
@@ -207,174 +149,13 @@ static enum fault exchange_CONNECT(struct exchange *x)
     if (x->opened == NOT_ASKED)
         x->opened = connect_ask(x);
     TRY(x->opened);
-    x->up.to = x->down.from = x->lease.stream;
-    x->down.to = x->client.stream;
-    if (x->plan == PLAN_STREAM || x->plan == PLAN_COUNT) {
-        x->subst = (struct subst){.grant = grants_token, .cookie = &x->grants};
-        x->grants.place = PLACE_BODY;
-        x->up.subst = &x->subst;
-    }
+    TRY(request_begin(x));
+    x->down = (struct relay){.from = x->lease.stream, .to = x->client.stream};
     x->state = EXCHANGE_RELAY;
     return FAULT_NONE;
 }
 
-/* --- RELAY: the request up ------------------------------------------------------------------------------ */
-
-/* "host", "host:port" or "[v6]": what Host says to the upstream. */
-static struct slice authority_text(const struct exchange *x, char out[static AUTHORITY_TEXT])
-{
-    bool secure = x->lease.upstream->secure, v6 = x->host.literal && strchr(x->host.name, ':');
-    uint16_t port = x->client.host ? x->client.port : secure ? 443 : 80;
-    size_t n = 0;
-
-    if (v6)
-        out[n++] = '[';
-    memcpy(out + n, x->host.name, x->host.len);
-    n += x->host.len;
-    if (v6)
-        out[n++] = ']';
-    if (port != (secure ? 443 : 80)) {
-        out[n++] = ':';
-        n += decimal_put(port, out + n);
-    }
-    return slice_of(out, n);
-}
-
-static enum fault up_head(struct exchange *x)
-{
-    char authority[AUTHORITY_TEXT];
-    struct slice as_sent = x->request.authority;
-    bool as_said = x->request.close;
-
-    if (x->plan == PLAN_STREAM)
-        head_remove(&x->request, TRAIT_DIGEST); /* by the time a token is seen the head has gone */
-    x->request.authority = authority_text(x, authority);
-    x->request.close = false; /* how long the client's connection lives is no matter of the upstream's */
-
-    enum fault why = x->up.to->ops->write_head(x->up.to, &x->request);
-
-    x->request.authority = as_sent;
-    x->request.close = as_said;
-    TRY(why);
-    x->upstream_proto = x->up.to->proto;
-    x->sent_us = clock_mono_us();
-    metric_time(METRIC_ADDED_SECONDS, (uint64_t)(x->sent_us - x->began_us));
-    x->up_at = WRITE_BODY;
-    return FAULT_NONE;
-}
-
-static enum fault up_end(struct exchange *x)
-{
-    struct head trailers HEAD_UNSET;
-    struct buf filled = {0};
-
-    head_begin(&trailers);
-    if (!x->up.held) /* a body with a length has none, and to ask twice (a retry) is a fault */
-        TRY(x->up.from->ops->trailers(x->up.from, &trailers));
-    x->grants.silent = false;
-
-    enum fault why = x->client.host
-                         ? grants_fill(&x->grants, &trailers, &filled, x->worker->config->head_octets)
-                         : FAULT_NONE;
-
-    if (why == FAULT_NONE)
-        why = x->up.to->ops->write_end(x->up.to, &trailers);
-    buf_close(&filled);
-    TRY(why);
-    x->up_at = WRITE_DONE;
-    return FAULT_NONE;
-}
-
-static enum fault exchange_up(struct exchange *x)
-{
-    uint64_t before = x->up.octets;
-
-    if (x->up_at == WRITE_HEAD)
-        TRY(up_head(x));
-    if (x->up_at == WRITE_BODY) {
-        enum fault why = relay_body(&x->up);
-
-        x->progress += x->up.octets - before;
-        TRY(x->grants.why);
-        if (why != FAULT_END)
-            return why;
-        x->up_at = WRITE_END;
-    }
-    return x->up_at == WRITE_END ? up_end(x) : FAULT_NONE;
-}
-
-/* --- RELAY: the response down --------------------------------------------------------------------------- */
-
-/* 1xx that help the client are passed on, a few of them; others end here. */
-static enum fault down_interim(struct exchange *x, const struct head *h)
-{
-    if (x->interim == INTERIM_MAX)
-        return FAULT_UPSTREAM_PROTOCOL;
-    if ((h->status == 100 || h->status == 103) && x->request.minor > 0)
-        TRY(x->down.to->ops->write_head(x->down.to, h));
-    x->interim++;
-    x->down.from->ops->commit(x->down.from);
-    return FAULT_NONE;
-}
-
-static enum fault down_head(struct exchange *x)
-{
-    struct head h HEAD_UNSET;
-
-    do {
-        TRY(x->down.from->ops->head(x->down.from, &h));
-        /* Something was answered: from here on the request is not sent again. */
-        x->up.from->ops->commit(x->up.from);
-        if (h.status < 200)
-            TRY(down_interim(x, &h));
-    } while (h.status < 200);
-    if (x->upstream_us < 0)
-        x->upstream_us = clock_mono_us() - x->sent_us;
-    x->upstream_close = h.close;
-    /* To a 1.0 client a body without a length ends with the connection. */
-    x->close = x->close || x->worker->draining || (x->request.minor == 0 && h.body == BODY_STREAM);
-    h.close = x->close;
-    head_remove(&h, TRAIT_DETOUR);
-    TRY(x->down.to->ops->write_head(x->down.to, &h));
-    x->status = h.status;
-    x->answered = true;
-    x->down.from->ops->commit(x->down.from);
-    x->down_at = WRITE_BODY;
-    return FAULT_NONE;
-}
-
-static enum fault down_end(struct exchange *x)
-{
-    struct head trailers HEAD_UNSET;
-
-    head_begin(&trailers);
-    TRY(x->down.from->ops->trailers(x->down.from, &trailers));
-    TRY(x->down.to->ops->write_end(x->down.to, &trailers));
-    x->down.from->ops->commit(x->down.from);
-    x->down_at = WRITE_DONE;
-    return FAULT_NONE;
-}
-
-static enum fault exchange_down(struct exchange *x)
-{
-    uint64_t before = x->down.octets;
-
-    if (x->up_at == WRITE_HEAD)
-        return FAULT_AGAIN;
-    if (x->down_at == WRITE_HEAD)
-        TRY(down_head(x));
-    if (x->down_at == WRITE_BODY) {
-        enum fault why = relay_body(&x->down);
-
-        x->progress += x->down.octets - before;
-        if (why != FAULT_END)
-            return why;
-        x->down_at = WRITE_END;
-    }
-    return x->down_at == WRITE_END ? down_end(x) : FAULT_NONE;
-}
-
-/* --- RELAY: both at once -------------------------------------------------------------------------------- */
+/* --- RELAY: both ways at once ---------------------------------------------------------------------------- */
 
 static bool waits(enum fault why)
 {
@@ -406,22 +187,28 @@ static bool exchange_retry(struct exchange *x, enum fault why)
     if (!unseen && (why != FAULT_UPSTREAM_GONE || !lease_stale(&x->lease) ||
                     !idempotent(slice_of(x->method, x->method_len))))
         return false;
-    if (!x->up.held && !x->client.stream->ops->rewind(x->client.stream))
+    if (!request_rewind(x))
         return false;
     route_give(&x->lease, false);
-    x->up = (struct relay){.from = x->client.stream, .held = x->up.held};
-    x->up_at = WRITE_HEAD;
-    x->grants.silent = x->plan == PLAN_COUNT; /* what streams goes on with octets that nobody has seen */
     x->retries++;
     x->opened = NOT_ASKED;
     x->state = EXCHANGE_CONNECT;
     return true;
 }
 
+/* A WebSocket is over when both have said goodbye, or ended their halves; anything else when it is answered: a request that
+ * is not whole yet has nowhere to go any more. */
+static bool exchange_over(const struct exchange *x, enum fault down)
+{
+    if (x->frames)
+        return frames_over(x) || (down == FAULT_NONE && x->up_at == WRITE_DONE);
+    return down == FAULT_NONE;
+}
+
 static enum fault exchange_RELAY(struct exchange *x)
 {
     size_t in = lease_read(&x->lease);
-    enum fault up = x->up_at == WRITE_DONE ? FAULT_NONE : exchange_up(x);
+    enum fault up = x->up_at == WRITE_DONE ? FAULT_NONE : request_send(x);
 
     metric_add(METRIC_BYTES_UPSTREAM_IN, in);
     if (up != FAULT_NONE && !waits(up))
@@ -429,17 +216,17 @@ static enum fault exchange_RELAY(struct exchange *x)
                    ? FAULT_NONE
                    : up; /* before what was made of it is written: a denied token must not leave */
     size_t out = lease_write(&x->lease);
-    enum fault down = exchange_down(x);
+    enum fault down = response_pass(x);
 
     metric_add(METRIC_BYTES_UPSTREAM_OUT, out);
     x->progress += in + out;
-    if (down == FAULT_NONE) { /* answered; a request that is not whole yet has nowhere to go any more */
+    if (exchange_over(x, down)) {
         x->close = x->close || x->up_at != WRITE_DONE;
         route_give(&x->lease, x->up_at == WRITE_DONE && !x->upstream_close && lease_clean(&x->lease));
         x->state = EXCHANGE_DONE;
         return FAULT_NONE;
     }
-    if (!waits(down))
+    if (down != FAULT_NONE && !waits(down))
         return exchange_retry(x, down) ? FAULT_NONE : down;
     lease_wait(&x->lease);
     return FAULT_AGAIN;
@@ -474,6 +261,16 @@ enum fault exchange_late(const struct exchange *x)
     return client_owes ? FAULT_REQUEST_TIMEOUT : FAULT_UPSTREAM_TIMEOUT;
 }
 
+void exchange_scrubbed(struct exchange *x, uint64_t hits)
+{
+    hits += x->scrub.hits - x->scrub_seen;
+    if (hits == 0)
+        return;
+    x->scrub_seen = x->scrub.hits;
+    x->scrubbed += hits;
+    metric_add(METRIC_SCRUBS, hits);
+}
+
 /* --- the end -------------------------------------------------------------------------------------------- */
 
 static void exchange_audit(const struct exchange *x, enum fault why, int status)
@@ -496,6 +293,7 @@ static void exchange_audit(const struct exchange *x, enum fault why, int status)
         .reason = why,
         .secret_count = x->grants.used_count,
         .denied_count = x->grants.denied_count,
+        .scrubbed = x->scrubbed,
         .bytes_in = x->up.octets,
         .bytes_out = x->down.octets,
         .ms = took_us / 1000,
@@ -522,11 +320,9 @@ void exchange_end(struct exchange *x, enum fault why, int status)
     exchange_audit(x, why, status);
     who_cancel(&x->wait);
     route_give(&x->lease, false);
-    relay_wipe(&x->up);
-    relay_wipe(&x->down);
-    buf_close(&x->filled);
-    buf_close(&x->held);
-    buf_close(&x->saved);
+    request_close(x);
+    response_close(x);
+    frames_close(x);
     record_drop(x->record);
     sandbox_drop(x->client.sandbox);
     if (spare_count >= SPARE_MAX) {

@@ -3,6 +3,11 @@
 #include "grant.h"
 #include "relay.h"
 #include "route.h"
+#include "scrub.h"
+#include "spool.h"
+#include "tally.h"
+#include "unpack.h"
+#include "websocket.h"
 #include "who.h"
 
 /*
@@ -11,7 +16,7 @@
  *   Layer   flow.
  *   Why     the corridor of the house: every door (policy, tokens, address, certificate) is passed in one order, whatever
  *           protocols stand at its two ends.
- *   Bounds  body_memory for a body that must be counted first; else what the two connections' buffers hold.
+ *   Bounds  a body that must be counted first: as spool; else what the two connections' buffers hold.
  *   Source  contract sections 2 (order), 3 (bodies).
  */
 enum exchange_state {
@@ -21,8 +26,8 @@ enum exchange_state {
     EXCHANGE_STATES
 };
 
-/* What becomes of a request's body: contract section 3. exchange_plan (plan.c) is the table. */
-enum body_plan { PLAN_NONE, PLAN_VERBATIM, PLAN_STREAM, PLAN_COUNT };
+/* What becomes of a request's body: plan.h has the table. */
+enum body_plan { PLAN_NONE, PLAN_VERBATIM, PLAN_STREAM, PLAN_COUNT, PLAN_OPEN };
 
 #define EXCHANGE_METHOD 32
 #define EXCHANGE_PATH   1024 /* longer ones are cut in the audit */
@@ -47,13 +52,34 @@ struct exchange {
     uint64_t id;
     struct record *record; /* held */
     struct grants grants;
+    bool looks; /* at bodies that go up: some secret may be put into them, or denied tokens must be seen */
+    struct scrubs *scrubs; /* held; NULL: nothing is masked in the answer */
     struct who_wait wait;
-    struct relay up, down; /* request body, response body */
+
+    /* The way up: source, then what opens a coded body, then subst; the tally stands for the host while it is counted. */
+    struct stream *source; /* the client's stream, or the spool's */
+    struct spool spool;
+    struct unpack unpacked;
     struct subst subst;
-    struct buf filled; /* field values with tokens replaced */
-    struct buf held;   /* a body that is counted first, where it does not fit beside its head ... */
-    struct buf saved;  /* ... and that head, which the stream's buffer then has no room for */
+    struct tally tally;
+    struct relay up;
+    bool held;         /* it is being collected */
+    struct buf filled; /* the head's values with tokens replaced */
+    struct buf saved;  /* the head, where the stream's buffer has no room for it any more */
     enum body_plan plan;
+
+    /* The way down. */
+    struct unpack down_unpacked;
+    struct scrub scrub;
+    struct relay down;
+    struct ease ease; /* of what scrub left over */
+    bool eased;       /* it waited long enough */
+    uint64_t
+        ease_at; /* octets out and left over when it was looked at last: where nothing has come, nothing waits anew */
+    uint64_t scrubbed; /* values masked so far; of scrub's hits, so many are in it */
+    uint64_t scrub_seen;
+
+    struct frames *frames; /* the host switched to WebSocket */
     enum { WRITE_HEAD, WRITE_BODY, WRITE_END, WRITE_DONE } up_at, down_at;
     unsigned interim; /* 1xx responses passed on */
     unsigned retries;
@@ -76,6 +102,7 @@ struct exchange {
     size_t method_len, path_len;
     struct answer_to style; /* how this client wants to be told, likewise */
     struct lease lease;
+    struct standing standing; /* of subst */
     struct head request;
 };
 
@@ -90,6 +117,9 @@ struct exchange *exchange_begin(struct worker *w, const struct exchange_client *
  *   Fails   any other fault: over, badly. Unless x->answered, the client can still be told.
  */
 enum fault exchange_step(struct exchange *x) CHECKED;
+
+/* exchange_scrubbed(x, hits): so many values were masked in its answer, beside what scrub has counted so far. */
+void exchange_scrubbed(struct exchange *x, uint64_t hits);
 
 /* exchange_late(x): nothing has moved for too long: whose fault is it? */
 enum fault exchange_late(const struct exchange *x);

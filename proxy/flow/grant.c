@@ -43,29 +43,85 @@ static void token_denied(struct grants *g, enum token_verdict verdict, const str
     name_note(g->denied, &g->denied_count, s ? s->name : "unknown");
 }
 
-const struct secret *grants_token(void *cookie, struct slice token)
+/* In a body, whose rule is the wider one: anywhere, or where the token stands alone. */
+static enum token_verdict body_verdict(struct grants *g, struct slice token, const struct where *where,
+                                       enum place *place, const struct record_secret **s)
+{
+    enum token_verdict verdict = verdict_token(g->record, token, g->host, PLACE_BODY, s);
+
+    *place = PLACE_BODY;
+    if (verdict != TOKEN_WRONG_PLACE || !where->alone)
+        return verdict;
+    *place = PLACE_FIELD;
+    return verdict_token(g->record, token, g->host, PLACE_FIELD, s);
+}
+
+struct growth {
+    struct grants *grants;
+    enum escape escape;
+};
+
+/* A value goes into the body. What the head can grow to is bounded by its own limit. */
+static enum fault body_grows(void *cookie, struct slice value)
+{
+    struct growth *growth = cookie;
+    struct grants *g = growth->grants;
+
+    g->put++;
+    g->grown += escape_octets(growth->escape, value);
+    return g->grown > g->grows ? FAULT_BODY_TOO_LARGE : FAULT_NONE;
+}
+
+static enum escape escape_at(enum place place, const struct where *where)
+{
+    switch (place) {
+    case PLACE_URL:
+        return ESCAPE_PERCENT;
+    case PLACE_BODY:
+    case PLACE_FIELD:
+        return where->escape;
+    default:
+        return ESCAPE_NONE;
+    }
+}
+
+struct granted grants_token(void *cookie, struct slice token, const struct where *where)
 {
     struct grants *g = cookie;
     const struct record_secret *s = NULL;
-    enum token_verdict verdict = verdict_token(g->record, token, g->host, g->place, &s);
+    const struct granted nothing = {NULL, ESCAPE_NONE};
+    enum place place = g->place;
+    enum fault why = FAULT_NONE;
+
+    if (place == PLACE_BODY && where->barred)
+        return nothing;
+    enum token_verdict verdict = place == PLACE_BODY ? body_verdict(g, token, where, &place, &s)
+                                                     : verdict_token(g->record, token, g->host, place, &s);
 
     if (verdict != TOKEN_GRANTED) {
         token_denied(g, verdict, s);
-        return NULL;
+        return nothing;
     }
-    if (g->place == PLACE_HEADER) {
-        enum fault why = secret_lend(s->value, value_fits_field, NULL);
-
-        if (why != FAULT_NONE) {
-            g->why = why;
-            return NULL;
-        }
+    if (place == PLACE_HEADER)
+        why = secret_lend(s->value, value_fits_field, NULL);
+    else if (g->place == PLACE_BODY)
+        why = secret_lend(s->value, body_grows, &(struct growth){g, where->escape});
+    if (why != FAULT_NONE) {
+        g->why = why;
+        return nothing;
     }
     if (!g->silent) {
-        metric_add(place_metric[g->place], 1);
+        metric_add(place_metric[place], 1);
         name_note(g->used, &g->used_count, s->name);
     }
-    return s->value;
+    return (struct granted){s->value, escape_at(place, where)};
+}
+
+void grants_again(struct grants *g, bool silent)
+{
+    g->place = PLACE_BODY;
+    g->silent = silent;
+    g->put = g->grown = 0;
 }
 
 static bool token_in(struct slice text)
@@ -113,10 +169,11 @@ static enum fault field_measure(struct grants *g, const struct field *f, uint64_
 
 static enum fault plain_fill(struct grants *g, struct slice value, struct buf *out)
 {
-    struct subst subst = {.grant = grants_token, .cookie = g};
+    struct subst subst;
     size_t used;
 
-    return subst_feed(&subst, value, true, out, &used);
+    subst_begin(&subst, grants_token, g, NULL);
+    return subst.filter.feed(&subst.filter, value, true, out, &used);
 }
 
 static enum fault basic_fill(struct grants *g, struct slice credentials, struct buf *out)
@@ -152,12 +209,39 @@ static enum fault field_fill(struct grants *g, struct field *f, struct buf *out)
     return why;
 }
 
+/* How long the target gets; 0: no token is in it. */
+static enum fault target_measure(struct grants *g, struct slice target, size_t most, uint64_t *len)
+{
+    bool changed;
+
+    *len = 0;
+    if (!token_in(target))
+        return FAULT_NONE;
+    g->place = PLACE_URL;
+    *len = subst_measure(grants_token, g, target, &changed);
+    TRY(g->why);
+    return *len > most ? FAULT_TARGET_TOO_LARGE : FAULT_NONE;
+}
+
+static enum fault target_fill(struct grants *g, struct head *head, struct buf *out)
+{
+    size_t from = buf_held(out).len;
+
+    if (!token_in(head->target))
+        return FAULT_NONE;
+    g->place = PLACE_URL;
+    TRY(plain_fill(g, head->target, out));
+    head->target = slice_drop(buf_held(out), from);
+    head->target_sensitive = true;
+    return FAULT_NONE;
+}
+
 /* First pass: how large will it be? Counts, and finds what forbids the request, before anything is written. */
 static enum fault fill_measure(struct grants *g, const struct head *head, size_t most, uint64_t *values)
 {
     uint64_t whole = 0;
 
-    *values = 0;
+    TRY(target_measure(g, head->target, most, values));
     for (size_t i = 0; i < head->fields; i++) {
         const struct field *f = &head->field[i];
         uint64_t len;
@@ -179,6 +263,7 @@ enum fault grants_fill(struct grants *g, struct head *head, struct buf *filled, 
         return why;
     TRY(buf_open(filled, values));
     g->silent = true;
+    why = target_fill(g, head, filled);
     for (size_t i = 0; i < head->fields && why == FAULT_NONE; i++)
         why = field_fill(g, &head->field[i], filled);
     g->silent = false;

@@ -17,19 +17,27 @@ struct grants {
     enum place place; /* where the octets that are looked at stand */
     bool block;       /* denied_token = block */
     bool silent;      /* these tokens were counted before */
-    enum fault why;   /* NONE, TOKEN_DENIED or SECRET_UNUSABLE: the exchange must not go on */
+    enum fault why;   /* NONE, TOKEN_DENIED, SECRET_UNUSABLE or BODY_TOO_LARGE: the exchange must not go on */
+    uint64_t put;     /* values put into the body ... */
+    uint64_t grown;   /* ... by how many octets they may have made it longer ... */
+    uint64_t grows;   /* ... and by how many they may: what a small request can make us send is bounded */
     const char *used[AUDIT_NAMES], *denied[AUDIT_NAMES];
     size_t used_count, denied_count;
 };
 
-/* grants_token: the grant_fn; ${cookie} is a struct grants. */
-const struct secret *grants_token(void *cookie, struct slice token);
+/* grants_token: the grant_fn; ${cookie} is a struct grants. In a body a secret for PLACE_FIELD is granted where the token
+ * stands alone, and none where it is barred. */
+struct granted grants_token(void *cookie, struct slice token, const struct where *where);
+
+/* grants_again(g): the body is written (again) from its beginning. ${silent}: its tokens were counted. */
+void grants_again(struct grants *g, bool silent);
 
 /*
- * grants_fill(g, head, filled, most): every token in ${head}'s field values replaced, names and fixed fields left alone.
+ * grants_fill(g, head, filled, most): every token in ${head}'s field values and target replaced, names and fixed fields left
+ *   alone.
  *   Takes   filled  closed; opened when there is anything to replace, and then holds the new values. most: what the head's
  *                   fields may come to.
- *   Fails   FAULT_HEAD_TOO_LARGE, FAULT_TOKEN_DENIED, FAULT_SECRET_UNUSABLE, FAULT_NO_MEMORY.
+ *   Fails   FAULT_HEAD_TOO_LARGE, FAULT_TARGET_TOO_LARGE, FAULT_TOKEN_DENIED, FAULT_SECRET_UNUSABLE, FAULT_NO_MEMORY.
  *   Costs   one search per field; no copy and no memory without a token.
  */
 enum fault grants_fill(struct grants *g, struct head *head, struct buf *filled, size_t most) CHECKED;

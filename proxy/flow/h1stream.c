@@ -42,6 +42,11 @@ static void pass(struct h1stream *s, size_t n)
         buf_take(&s->link->in, n);
 }
 
+static enum h1_asked asked(const struct h1stream *s)
+{
+    return s->head_only ? H1_ASKED_HEAD : s->websocket ? H1_ASKED_WEBSOCKET : H1_ASKED;
+}
+
 static enum fault h1_head(struct stream *stream, struct head *out)
 {
     struct h1stream *s = of(stream);
@@ -49,6 +54,8 @@ static enum fault h1_head(struct stream *stream, struct head *out)
     size_t used = 0;
     enum fault why;
 
+    if (s->tunnelled)
+        return s->server ? FAULT_END : FAULT_UPSTREAM_GONE;
     if (s->keeping) { /* the same head again: there was no room to write it */
         s->keeping = false;
         s->cursor = s->head_len = 0;
@@ -58,7 +65,7 @@ static enum fault h1_head(struct stream *stream, struct head *out)
     if (in->base && in->head > 0)
         buf_front(in);
     why = s->server ? h1_read_request(&s->reader, s->limits, buf_held(in), out, &used)
-                    : h1_read_response(&s->reader, s->limits, buf_held(in), s->head_only, out, &used);
+                    : h1_read_response(&s->reader, s->limits, buf_held(in), asked(s), out, &used);
     if (why == FAULT_AGAIN) {
         if (buf_held(in).len == 0 && s->link->eof)
             return s->server ? FAULT_END : FAULT_UPSTREAM_GONE;
@@ -158,8 +165,10 @@ static enum fault h1_write_head(struct stream *stream, const struct head *head)
     struct h1stream *s = of(stream);
     enum fault why;
 
-    if (!s->server)
+    if (!s->server) {
         s->head_only = slice_equal(head->method, SLICE("HEAD"));
+        s->websocket = head->websocket;
+    }
     TRY(link_room(s->link));
     why = s->server ? h1_write_response(&s->writer, head, s->minor, s->head_only, &s->link->out)
                     : h1_write_request(&s->writer, head, head->authority, &s->link->out);
@@ -198,6 +207,10 @@ static enum fault h1_stream_end(struct stream *stream, const struct head *traile
     struct h1stream *s = of(stream);
     struct buf *out = &s->link->out;
 
+    if (s->tunnelled) {
+        link_last(s->link);
+        return FAULT_NONE;
+    }
     TRY(link_room(s->link));
     enum fault why = h1_write_end(&s->writer, trailers, out);
 
@@ -206,6 +219,17 @@ static enum fault h1_stream_end(struct stream *stream, const struct head *traile
     /* Trailers are read once, so FULL would lose them: room is made for the most that they can be. */
     TRY(buf_grow(out, out->cap + 2 * s->limits->head_octets + H1_CHUNK_ROOM));
     return h1_write_end(&s->writer, trailers, out);
+}
+
+/* To reader and writer, a body that ends with the connection. */
+static void h1_tunnel(struct stream *stream)
+{
+    struct h1stream *s = of(stream);
+
+    h1_commit(stream);
+    s->tunnelled = true;
+    s->reader = (struct h1_reader){.body = BODY_STREAM, .until_close = true};
+    s->writer = (struct h1_writer){.until_close = true};
 }
 
 static const struct stream_ops h1_ops = {
@@ -220,6 +244,7 @@ static const struct stream_ops h1_ops = {
     .room = h1_room,
     .wrote = h1_wrote,
     .write_end = h1_stream_end,
+    .tunnel = h1_tunnel,
 };
 
 void h1stream_open(struct h1stream *s, struct link *link, const struct h1_limits *limits, bool server)
@@ -233,10 +258,10 @@ void h1stream_begin(struct h1stream *s)
     h1_commit(&s->stream);
     s->reader = (struct h1_reader){0};
     s->writer = (struct h1_writer){0};
-    s->head_only = false;
+    s->head_only = s->websocket = false;
 }
 
 bool h1stream_idle(const struct h1stream *s)
 {
-    return !s->keeping && buf_held(&s->link->in).len == 0;
+    return !s->tunnelled && !s->keeping && buf_held(&s->link->in).len == 0;
 }

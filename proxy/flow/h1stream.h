@@ -8,7 +8,7 @@
  *
  *   Layer   flow: the h1 codec over a link.
  *   Bounds  a head larger than the link's buffer makes that buffer grow, once, to head_octets; trailers that find no room
- *           in it likewise.
+ *           in it likewise. Once it is a tunnel it is one for good: no message, and no other exchange, follows.
  */
 struct h1stream {
     struct stream stream; /* first */
@@ -21,8 +21,10 @@ struct h1stream {
     size_t head_len; /* of these, the head's */
     bool keeping;
     bool head_only; /* the exchange is a HEAD: its response has no body */
-    uint8_t minor;  /* of the request: what the response may use */
-    size_t mark;    /* the open run's place in link->out */
+    bool websocket; /* it asks for a WebSocket: its response may be a 101 */
+    bool tunnelled;
+    uint8_t minor; /* of the request: what the response may use */
+    size_t mark;   /* the open run's place in link->out */
 };
 
 void h1stream_open(struct h1stream *s, struct link *link, const struct h1_limits *limits, bool server);

@@ -2,6 +2,7 @@
 #include "audit.h"
 #include "clock.h"
 #include "config.h"
+#include "ease.h"
 #include "grave.h"
 #include "h1.h"
 #include "link.h"
@@ -33,6 +34,7 @@ struct worker {
     struct who *who;
     struct grave grave;
     struct turn turn;
+    struct eases eases;
     TAILQ_HEAD(conn_list, conn) conns;
     struct links links;
     unsigned conn_count, conn_most; /* this worker's share of max_connections; 0: no limit */

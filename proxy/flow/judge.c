@@ -44,17 +44,38 @@ static enum fault judge_rate(struct exchange *x)
     return x->retry_after_ms ? FAULT_TOO_MANY_REQUESTS : FAULT_NONE;
 }
 
+/* A host that may have values is asked for the whole answer as it is, so that they are found in it. */
+static enum fault judge_answer(struct exchange *x, const struct secret_set *given)
+{
+    if (!x->worker->config->scrub)
+        return FAULT_NONE;
+    TRY(scrubcache_take(&x->client.sandbox->scrubs, x->record, given, &x->scrubs));
+    if (!x->scrubs)
+        return FAULT_NONE;
+    head_remove(&x->request, TRAIT_PART);
+    for (size_t i = 0; i < x->request.fields; i++)
+        if (field_table[x->request.field[i].id].traits & TRAIT_ACCEPTS)
+            x->request.field[i].value = SLICE("identity");
+    return FAULT_NONE;
+}
+
 static enum fault judge_tokens(struct exchange *x)
 {
     const struct config *config = x->worker->config;
     bool secure = x->client.host != NULL;
-    unsigned places = secure ? verdict_places(x->record, &x->host) : 0;
+    struct secret_set given;
+    unsigned places = verdict_places(x->record, &x->host, &given);
     bool block = secure && config->denied_token_block;
 
-    x->grants = (struct grants){.record = x->record, .host = &x->host, .block = block};
+    if (!secure) /* no secret goes out in the clear; what comes in may have been heard elsewhere */
+        places = 0;
+    x->grants = (struct grants){
+        .record = x->record, .host = &x->host, .block = block, .grows = config->body_spool_octets};
     if (secure)
         TRY(grants_fill(&x->grants, &x->request, &x->filled, config->head_octets));
-    x->plan = plan_body(&x->request, places, block, config->body_memory_octets);
+    TRY(judge_answer(x, &given));
+    x->looks = block || places & (1u << PLACE_BODY | 1u << PLACE_FIELD);
+    x->plan = plan_body(&x->request, x->looks, config->body_spool_octets);
     return FAULT_NONE;
 }
 

@@ -256,6 +256,8 @@ size_t link_write(struct link *l)
 {
     size_t all = 0;
 
+    if (l->last)
+        return link_end(l);
     if (l->fd < 0)
         return 0;
     if ((!unsent_gone(l) && !l->mute) || !buf_held(&l->out).len)
@@ -288,9 +290,14 @@ enum fault link_shake(struct link *l, const char **why)
     return FAULT_NONE;
 }
 
+static bool octets_unsent(const struct link *l)
+{
+    return buf_held(&l->out).len || (!l->lazy && buf_held(&l->unsent).len);
+}
+
 bool link_unsent(const struct link *l)
 {
-    return !l->mute && (buf_held(&l->out).len || (!l->lazy && buf_held(&l->unsent).len));
+    return !l->mute && (octets_unsent(l) || (l->last && !l->finned));
 }
 
 enum fault link_room(struct link *l)
@@ -373,11 +380,16 @@ size_t link_end(struct link *l)
             tlsio_end(&l->tls);
         out_done(l);
     }
-    if (l->ended && !l->finned && !link_unsent(l)) {
+    if (l->ended && !l->finned && !l->mute && !octets_unsent(l)) {
         shutdown(l->fd, SHUT_WR);
         l->finned = true;
     }
     return all;
+}
+
+void link_last(struct link *l)
+{
+    l->last = true;
 }
 
 void link_close(struct link *l)

@@ -39,6 +39,7 @@ struct link {
     struct buf in, out; /* plaintext; closed while empty */
     struct buf unsent;  /* records that the socket had no room for; they go first */
     bool lazy;          /* ${unsent} is the handshake's last word: it waits for company */
+    bool last;          /* nothing follows what ${out} holds */
     bool ended, finned; /* close_notify, and FIN, were written */
     void (*on_event)(struct link *l);
 };
@@ -64,7 +65,7 @@ size_t link_read(struct link *l);
  * ${out} once it is empty. */
 size_t link_write(struct link *l);
 
-/* link_unsent(l): octets that the kernel has not taken yet? */
+/* link_unsent(l): octets that the kernel has not taken yet, or the end behind them? */
 bool link_unsent(const struct link *l);
 
 /* link_room(l): ${out}, opened where it is closed; FAULT_NO_MEMORY. */
@@ -96,6 +97,10 @@ void link_again(struct link *l);
  *   Gives   octets of ${out} written. Harmless twice.
  */
 size_t link_end(struct link *l);
+
+/* link_last(l): nothing follows what is held in ${out}: link_write ends this direction as link_end does. The other one goes
+ * on. */
+void link_last(struct link *l);
 
 /* link_close(l): everything freed. Harmless twice. */
 void link_close(struct link *l);

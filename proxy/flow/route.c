@@ -14,11 +14,11 @@ enum speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2 };
 TAILQ_HEAD(upstreams, upstream);
 
 struct route {
-    char key[KEY_OCTETS];    /* scheme, port, name */
+    char key[KEY_OCTETS];    /* how, port, name */
     struct sandbox *sandbox; /* NULL: it has ended; freed with the last lease */
     struct member member;
     enum speaks speaks; /* what its host chose last */
-    bool h1_only;       /* h2 is not offered any more */
+    bool h1_only;       /* h2 is not offered, or not any more */
     struct upstreams idle, opening;
     struct upstreams shared; /* over h2; also those that are idle, or say goodbye */
     unsigned idle_count, opening_count;
@@ -141,12 +141,12 @@ static bool route_evict(struct sandbox *s)
     return false;
 }
 
-/* "s443/api.test"; by hand, since it is written per request. Gives its length. */
+/* "s443/api.test", or "h443/..." apart from it over http/1.1 alone; by hand, since it is per request. Gives its length. */
 static size_t key_write(const struct upstream_target *t, char key[static KEY_OCTETS])
 {
     size_t n = 0;
 
-    key[n++] = t->secure ? 's' : 'p';
+    key[n++] = !t->secure ? 'p' : t->h1 ? 'h' : 's';
     n += decimal_put(t->port, key + n);
     key[n++] = '/';
     memcpy(key + n, t->host->name, t->host->len + 1u);
@@ -172,7 +172,8 @@ static enum fault route_find(struct sandbox *s, const struct upstream_target *t,
         memcpy(r->key, key, n + 1);
         r->sandbox = s;
         r->member.end = route_end;
-        r->speaks = t->secure ? SPEAKS_UNKNOWN : SPEAKS_H1;
+        r->h1_only = t->h1 || !t->secure;
+        r->speaks = r->h1_only ? SPEAKS_H1 : SPEAKS_UNKNOWN;
         deadline_open(&r->patience, s->worker->loop, line_late);
         r->again.run = route_turn;
         TAILQ_INIT(&r->idle);

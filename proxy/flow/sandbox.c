@@ -3,6 +3,18 @@
 #include "tlsio.h"
 #include <stdlib.h>
 
+/* What one sandbox' bodies may hold of a worker, or one body of the largest kind. */
+#define PURSE_MEMORY ((uint64_t)128 << 20)
+#define PURSE_DISK   ((uint64_t)1 << 30)
+
+static struct purse purse_new(const struct config *config)
+{
+    uint64_t memory = config->body_memory_octets, disk = config->body_spool_octets;
+
+    return (struct purse){.memory = memory > PURSE_MEMORY ? memory : PURSE_MEMORY,
+                          .disk = disk > PURSE_DISK ? disk : PURSE_DISK};
+}
+
 /* What hangs on the sandbox' CA: made together, replaced together. */
 struct identity {
     struct authority authority;
@@ -81,6 +93,7 @@ enum fault sandbox_new(struct worker *w, struct record *record, struct sandbox *
     s->references = 1;
     s->record = record;
     memcpy(s->id, record->id, sizeof s->id);
+    s->purse = purse_new(w->config);
     s->quota = quota_slot(slice_text(s->id));
     TAILQ_INIT(&s->members);
     TAILQ_INIT(&s->waits);
@@ -117,6 +130,7 @@ enum fault sandbox_update(struct sandbox *s, struct record *record)
         identity_give(s, &fresh);
         identity_close(&old);
     }
+    scrubcache_clear(&s->scrubs);
     record_drop(s->record);
     s->record = record;
     members_end(s, !same_ca);
@@ -152,6 +166,7 @@ void sandbox_drop(struct sandbox *s)
     struct identity identity = identity_of(s);
 
     identity_close(&identity);
+    scrubcache_clear(&s->scrubs);
     record_drop(s->record);
     free(s);
 }

@@ -1,7 +1,9 @@
 #pragma once
 #include "house.h"
 #include "leafcache.h"
+#include "purse.h"
 #include "record.h"
+#include "scrubcache.h"
 #include "table.h"
 
 /*
@@ -30,6 +32,8 @@ struct sandbox {
     struct leafcache *leaves;
     SSL_CTX *server_ctx;
     struct route *routes; /* table: pools of upstream connections (route.c) */
+    struct scrubcache scrubs;
+    struct purse purse; /* what its bodies and codings may hold */
     TAILQ_HEAD(, member) members;
     unsigned conns,
         streams; /* client connections open now, on this worker; streams of those that speak HTTP/2 */

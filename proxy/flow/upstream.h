@@ -24,6 +24,7 @@ struct upstream_target {
     const struct host *host; /* SNI, certificate, pool */
     uint16_t port;
     bool secure;
+    bool h1;                         /* over http/1.1, whatever else the host speaks: h2 is not offered */
     const struct endpoint *original; /* dial this instead of what the name resolves to; checked alike */
 };
 

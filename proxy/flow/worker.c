@@ -300,6 +300,7 @@ enum fault worker_new(const struct config *config, const struct worker_seat *sea
         return FAULT_SYSTEM;
     grave_open(&w->grave, w->loop);
     turn_open(&w->turn, w->loop);
+    eases_open(&w->eases, w->loop);
     TRY(worker_rooms(w));
     TRY(worker_doors(b, seat));
     *out = w;
@@ -316,6 +317,7 @@ static void worker_close(struct building *b)
         conn_drop(c, FAULT_NONE);
     who_free(w->who);
     turn_close(&w->turn);
+    eases_close(&w->eases);
     grave_close(&w->grave);
     resolver_free(w->resolver);
     audit_free(w->audit);
@@ -342,6 +344,7 @@ int worker_run(struct worker *w)
         return 1;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a spool that may not grow says so */
     ev_signal_start(w->loop, &b->term);
     ev_timer_start(w->loop, &b->patience);
     ev_timer_start(w->loop, &b->sweep);

@@ -16,6 +16,7 @@ from origin import Origin
 from wire import Reader
 
 CHUNKED = "no length is said before"
+VERSIONS = ("h1", "h2")
 
 
 class Paced(Early):
@@ -46,7 +47,7 @@ class MeetingOrigin(H2Origin):
         if connection.tls.selected_alpn_protocol() == "h2":
             super().talk(connection)
             return
-        reader = Reader(connection.pull)
+        reader = connection.reader = Reader(connection.pull)
         while True:
             request = reader.message(bodiless=lambda message: self.h1_begins(connection, message))
             if request is None or not request.complete:
@@ -314,3 +315,35 @@ class Meeting:
         line = self.house.await_audit(holds, f"the audit line of {path}")
         see_equal((line["proto"], line["upstream_proto"]), self.versions, "proto and upstream_proto")
         return line
+
+
+def each_meeting(bench):
+    """bench.case for all four meetings: case(sentence, variants) registers a row for each meeting and variant, or those
+    that variants(client, upstream) gives; the function gets the meeting and the variant."""
+
+    def case(sentence, variants=(("",),)):
+        those = variants if callable(variants) else lambda client, upstream: variants
+        rows = [
+            (f"{client} to {upstream}{', ' * bool(label)}{label}", client, upstream, *more)
+            for client in VERSIONS
+            for upstream in VERSIONS
+            for label, *more in those(client, upstream)
+        ]
+
+        def keep(function):
+            def run(house, client, upstream, *more):
+                with Meeting(house, client, upstream) as meeting:
+                    function(meeting, *more)
+
+            return bench.case(sentence, rows)(run)
+
+        return keep
+
+    return case
+
+
+def see_whole(answer, status=200, body=None):
+    see_equal((answer.status, answer.code), (status, None), "status and code")
+    see(answer.clean, f"the answer is not whole: {len(answer.body)} octets, {answer.ending}")
+    see(body is None or answer.body == body, f"the body is {answer.body[:80]!r} ({len(answer.body)} octets)")
+    return answer

@@ -106,11 +106,13 @@ START_TEST(hosts_are_reached_and_secrets_given_as_the_lists_say)
 
     for (size_t i = 0; i < COUNT(table); i++) {
         struct host h = host_of(table[i].host);
+        struct secret_set given;
 
         record_make(table[i].egress, table[i].hosts, "none.test");
         ck_assert_msg((verdict_host(&record, &h) == FAULT_NONE) == table[i].reached, "host, row %zu", i);
         ck_assert_msg(verdict_secret(&secrets[0], &h) == table[i].given, "secret, row %zu", i);
-        ck_assert_uint_eq(verdict_places(&record, &h), table[i].given ? PLACES_DEFAULT : 0);
+        ck_assert_uint_eq(verdict_places(&record, &h, &given), table[i].given ? PLACES_DEFAULT : 0);
+        ck_assert_uint_eq(given.bits[0], table[i].given);
         record.store_count = 0; /* without a store nothing may be reached */
         ck_assert_int_eq(verdict_host(&record, &h), FAULT_HOST_NOT_ALLOWED);
         record_unmake();
@@ -127,6 +129,7 @@ START_TEST(tokens_are_granted_to_their_host_in_their_place)
     struct slice unknown = SLICE("osb_sealed_33333333333333333333333333333333");
     struct host api = host_of("api.test"), both = host_of("both.test"), evil = host_of("evil.test");
     const struct record_secret *s = &secrets[0];
+    struct secret_set given;
 
     record_make(NULL, "api.test", "*");
     ck_assert_int_eq(verdict_token(&record, unknown, &api, PLACE_HEADER, &s), TOKEN_UNKNOWN);
@@ -143,8 +146,10 @@ START_TEST(tokens_are_granted_to_their_host_in_their_place)
                          p == PLACE_URL ? TOKEN_GRANTED : TOKEN_WRONG_PLACE);
         ck_assert_ptr_eq(s, &secrets[1]);
     }
-    ck_assert_uint_eq(verdict_places(&record, &api), PLACES_DEFAULT | 1u << PLACE_URL);
-    ck_assert_uint_eq(verdict_places(&record, &both), 1u << PLACE_URL);
+    ck_assert_uint_eq(verdict_places(&record, &api, &given), PLACES_DEFAULT | 1u << PLACE_URL);
+    ck_assert_uint_eq(given.bits[0], 3);
+    ck_assert_uint_eq(verdict_places(&record, &both, &given), 1u << PLACE_URL);
+    ck_assert_uint_eq(given.bits[0], 2);
     record_unmake();
 }
 END_TEST

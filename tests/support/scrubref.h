@@ -1,0 +1,133 @@
+#pragma once
+#include "scrub.h"
+#include "spelling.h"
+#include <stdlib.h>
+
+/*
+ * scrubref - what scrub must make of a text, found out plainly; and scrub itself, fed as relay feeds a filter.
+ *
+ *   Why     the unit tests and the fuzzer hold the same thing against the same reference.
+ */
+#define REF_PATTERNS 512
+#define REF_OCTETS   ((size_t)1 << 20)
+#define REF_TEXT     ((size_t)1 << 16)
+
+struct reference {
+    struct slice pattern[REF_PATTERNS];
+    size_t patterns, octets, longest;
+    uint8_t pool[REF_OCTETS];
+};
+
+static inline void ref_demand(bool held)
+{
+    if (!held)
+        abort();
+}
+
+/* For values without blanks around them and of a length that needs no pieces. */
+static inline void ref_add(struct reference *r, struct slice value)
+{
+    for (size_t i = 0; value.len >= SCRUB_LEAST && i < spelling_count; i++) {
+        uint8_t *at = r->pool + r->octets;
+        size_t n = spelling_write(i, value, NULL);
+
+        if (n == 0)
+            continue;
+        ref_demand(r->patterns < REF_PATTERNS && r->octets + n <= REF_OCTETS);
+        ref_demand(spelling_write(i, value, at) == n);
+        r->pattern[r->patterns++] = slice_of(at, n);
+        r->octets += n;
+        r->longest = n > r->longest ? n : r->longest;
+    }
+}
+
+/* Mask what whole patterns cover of one text, or of one message; gives the number of masks. */
+static inline size_t ref_mask_run(const struct reference *r, struct slice text, uint8_t *out)
+{
+    static bool covered[REF_TEXT];
+    size_t run = 0, masks = 0;
+
+    memset(covered, 0, text.len);
+    for (size_t at = 0; at < text.len; at++)
+        for (size_t i = 0; i < r->patterns; i++)
+            if (slice_starts(slice_drop(text, at), r->pattern[i]))
+                memset(covered + at, true, r->pattern[i].len);
+    for (size_t at = 0; at < text.len; at++) {
+        run = covered[at] ? run + 1 : 0;
+        masks += run == 1;
+        out[at] = run == 0 ? text.at[at] : run <= 12 ? (uint8_t) "osb_redacted"[run - 1] : '*';
+    }
+    return masks;
+}
+
+static inline size_t ref_mask(const struct reference *r, enum media media, struct slice text, uint8_t *out)
+{
+    size_t masks = 0;
+
+    if (media != MEDIA_GRPC)
+        return ref_mask_run(r, text, out);
+    while (text.len) {
+        size_t head = text.len < 5 ? text.len : 5, n = 0;
+
+        memcpy(out, text.at, head);
+        if (head == 5)
+            n = (size_t)text.at[1] << 24 | (size_t)text.at[2] << 16 | (size_t)text.at[3] << 8 | text.at[4];
+        text = slice_drop(text, head);
+        n = n < text.len ? n : text.len;
+        masks += ref_mask_run(r, slice_first(text, n), out + head);
+        text = slice_drop(text, n);
+        out += head + n;
+    }
+    return masks;
+}
+
+/* One stream through a scrub: what is left over is fed again, in memory of its own so that no octet too many is read. */
+struct scrubbed {
+    struct scrub scrub;
+    struct buf out;
+    size_t fed, held, released;
+    uint8_t text[REF_TEXT];
+};
+
+static inline void scrubbed_begin(struct scrubbed *s, const struct scrubs *set, enum media media, size_t room)
+{
+    scrub_begin(&s->scrub, set, media);
+    s->out = (struct buf){0};
+    s->fed = s->held = s->released = 0;
+    ref_demand(buf_open(&s->out, room) == FAULT_NONE);
+}
+
+/* Feed ${in} behind what is left over, until nothing more comes out; false: the filter broke its contract. */
+static inline bool scrubbed_feed(struct scrubbed *s, struct slice in, bool last)
+{
+    enum fault f = FAULT_FULL;
+    size_t used, len = s->held + in.len;
+    uint8_t *run = malloc(len ? len : 1);
+    bool kept = run != NULL;
+
+    ref_demand(kept && s->fed + in.len <= REF_TEXT);
+    if (s->held)
+        memcpy(run, s->text + s->fed - s->held, s->held);
+    if (in.len) {
+        memcpy(run + s->held, in.at, in.len);
+        memcpy(s->text + s->fed, in.at, in.len);
+    }
+    s->fed += in.len;
+    for (size_t at = 0; kept && f == FAULT_FULL; at += used) {
+        f = s->scrub.filter.feed(&s->scrub.filter, slice_of(run + at, len - at), last, &s->out, &used);
+        struct slice got = buf_held(&s->out);
+
+        kept = used <= len - at && got.len == used && (f == FAULT_FULL ? got.len > 0 : f == FAULT_NONE);
+        memcpy(s->text + s->released, got.at, got.len);
+        s->released += got.len;
+        s->held = len - at - used;
+        buf_take(&s->out, got.len);
+    }
+    free(run);
+    return kept && s->held <= (last ? 0 : s->scrub.filter.hold);
+}
+
+static inline void scrubbed_end(struct scrubbed *s)
+{
+    buf_close(&s->out);
+}
