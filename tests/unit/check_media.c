@@ -114,7 +114,7 @@ static const struct {
     {MEDIA_GRPC, "application/grpc"},
     {MEDIA_GRPC, "application/grpc+proto"},
     {MEDIA_GRPC, "application/grpc+json"},
-    {MEDIA_GRPC, "application/grpc-web-text"},
+    {MEDIA_BINARY, "application/grpc-web-text"},
     {MEDIA_GRPC, "application/connect+json"},
     {MEDIA_BINARY, "image/png"},
     {MEDIA_BINARY, "image/svg+xml"},
