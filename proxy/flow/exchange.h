@@ -66,6 +66,7 @@ struct exchange {
     bool held;         /* it is being collected */
     struct buf filled; /* the head's values with tokens replaced */
     struct buf saved;  /* the head, where the stream's buffer has no room for it any more */
+    enum media media;  /* of the body */
     enum body_plan plan;
 
     /* The way down. */

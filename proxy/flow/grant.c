@@ -56,19 +56,11 @@ static enum token_verdict body_verdict(struct grants *g, struct slice token, con
     return verdict_token(g->record, token, g->host, PLACE_FIELD, s);
 }
 
-struct growth {
-    struct grants *grants;
-    enum escape escape;
-};
-
 /* A value goes into the body. What the head can grow to is bounded by its own limit. */
-static enum fault body_grows(void *cookie, struct slice value)
+static enum fault body_grows(struct grants *g, const struct secret *value)
 {
-    struct growth *growth = cookie;
-    struct grants *g = growth->grants;
-
     g->put++;
-    g->grown += escape_octets(growth->escape, value);
+    g->grown += secret_len(value);
     return g->grown > g->grows ? FAULT_BODY_TOO_LARGE : FAULT_NONE;
 }
 
@@ -105,7 +97,7 @@ struct granted grants_token(void *cookie, struct slice token, const struct where
     if (place == PLACE_HEADER)
         why = secret_lend(s->value, value_fits_field, NULL);
     else if (g->place == PLACE_BODY)
-        why = secret_lend(s->value, body_grows, &(struct growth){g, where->escape});
+        why = body_grows(g, s->value);
     if (why != FAULT_NONE) {
         g->why = why;
         return nothing;

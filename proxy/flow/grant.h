@@ -19,8 +19,8 @@ struct grants {
     bool silent;      /* these tokens were counted before */
     enum fault why;   /* NONE, TOKEN_DENIED, SECRET_UNUSABLE or BODY_TOO_LARGE: the exchange must not go on */
     uint64_t put;     /* values put into the body ... */
-    uint64_t grown;   /* ... by how many octets they may have made it longer ... */
-    uint64_t grows;   /* ... and by how many they may: what a small request can make us send is bounded */
+    uint64_t grown;   /* ... their octets, before they are escaped ... */
+    uint64_t grows;   /* ... and how many these may be: what a small request can make us send is bounded */
     const char *used[AUDIT_NAMES], *denied[AUDIT_NAMES];
     size_t used_count, denied_count;
 };

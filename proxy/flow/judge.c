@@ -75,7 +75,8 @@ static enum fault judge_tokens(struct exchange *x)
         TRY(grants_fill(&x->grants, &x->request, &x->filled, config->head_octets));
     TRY(judge_answer(x, &given));
     x->looks = block || places & (1u << PLACE_BODY | 1u << PLACE_FIELD);
-    x->plan = plan_body(&x->request, x->looks, config->body_spool_octets);
+    x->media = media_of(head_value(&x->request, FIELD_CONTENT_TYPE));
+    x->plan = plan_body(&x->request, x->media, x->looks, config->body_spool_octets);
     return FAULT_NONE;
 }
 

@@ -20,4 +20,4 @@
  *                                                                                      than body_spool
  *   With denied_token = block every host's bodies are looked at as if a secret could go there.
  */
-enum body_plan plan_body(const struct head *request, bool looks, uint64_t body_spool);
+enum body_plan plan_body(const struct head *request, enum media media, bool looks, uint64_t body_spool);

@@ -56,10 +56,12 @@ static enum fault body_open(struct exchange *x)
 /* The filter that puts values into the body, from its first octet on. */
 static void filter_begin(struct exchange *x, bool silent)
 {
-    struct slice type = head_value(&x->request, FIELD_CONTENT_TYPE);
+    struct slice boundary = SLICE_NONE;
 
+    if (x->media == MEDIA_MULTIPART)
+        boundary = media_boundary(head_value(&x->request, FIELD_CONTENT_TYPE));
     grants_again(&x->grants, silent);
-    standing_begin(&x->standing, media_of(type), media_boundary(type));
+    standing_begin(&x->standing, x->media, boundary);
     subst_begin(&x->subst, grants_token, &x->grants, &x->standing);
     x->up.filter = &x->subst.filter;
 }

@@ -74,10 +74,9 @@ static bool has_body(const struct exchange *x, const struct head *h)
 /* Where messages end is believed only of an exchange that is gRPC on both sides: it lets go of what would be held. */
 static enum media answer_media(const struct exchange *x, const struct head *h)
 {
-    enum media asked = media_of(head_value(&x->request, FIELD_CONTENT_TYPE)),
-               given = media_of(head_value(h, FIELD_CONTENT_TYPE));
-
-    return given == MEDIA_GRPC && (asked != MEDIA_GRPC || h->body != BODY_STREAM) ? MEDIA_BINARY : given;
+    if (x->media != MEDIA_GRPC || h->body != BODY_STREAM)
+        return MEDIA_TEXT;
+    return media_of(head_value(h, FIELD_CONTENT_TYPE));
 }
 
 /* What is looked into must be open, and is then delivered so: what its digests were of is gone. */
