@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds everything and runs every test: bash tests/run.sh [--quick] [--soak] [--clients] [--fuzz SECONDS] [--keep] [PATTERN]
+# Builds everything and runs every test: bash tests/run.sh [--quick] [--soak] [--clients full] [--fuzz SECONDS] [--keep] [PATTERN]
 #   --quick    the debug build is only compiled; no scenarios and no fuzzers
 #   --soak     scenarios may take their long form (OSB_SOAK=1)
-#   --clients  Go, Java, Node and git are installed too, and scenario/030-clients runs its whole matrix (OSB_CLIENTS=1)
+#   --clients  quick: the real clients that are here (the default). full, or nothing: Go, Java, Node, npm, Ruby, PHP, pip, wget and
+#              the npm packages are installed too, and scenario/030 and 040 run their whole matrix (OSB_CLIENTS=full)
 #   --fuzz N   seconds for each fuzzer (5; 0: none)
 #   --keep     what the flow tests leave behind stays in build/logs/kept
 #   PATTERN    only parts whose name matches this extended regular expression, such as flow/ or unit-asan/check_h1
@@ -15,10 +16,13 @@ while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --soak) soak=1 ;;
-    --clients) clients=1 ;;
+    --clients)
+        clients=full
+        case ${2:-} in quick | full) clients=${2#quick}; shift ;; esac
+        ;;
     --keep) keep=1 ;;
     --fuzz) fuzz_s=${2:?--fuzz SECONDS}; shift ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
     -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
     *) pattern=$1 ;;
     esac
@@ -33,7 +37,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_retur
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export CK_DEFAULT_TIMEOUT=60 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
 [ -n "$soak" ] && export OSB_SOAK=1
-[ -n "$clients" ] && export OSB_CLIENTS=1
+[ -n "$clients" ] && export OSB_CLIENTS=full
 if [ -n "$keep" ]; then
     export OSB_KEEP=$logs/kept
     mkdir -p "$OSB_KEEP"
@@ -54,13 +58,15 @@ packages="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libs
     libc-ares-dev libpsl-dev libidn2-dev libjansson-dev zlib1g-dev libbrotli-dev libzstd-dev uthash-dev node-llhttp
     check clang-format clang libclang-rt-14-dev
     redis-server nginx-light iproute2 iptables nftables curl openssl python3 python3-h2
-    python3-hpack python3-hyperframe python3-grpcio nghttp2-client python3-httpx publicsuffix ca-certificates procps"
-[ -n "$clients" ] && packages="$packages golang-go openjdk-17-jdk-headless nodejs git"
+    python3-hpack python3-hyperframe python3-grpcio python3-brotli python3-zstandard nghttp2-client python3-httpx publicsuffix ca-certificates procps
+    git fcgiwrap"
+[ -n "$clients" ] && packages="$packages golang-go openjdk-17-jdk-headless nodejs npm ruby php-cli php-curl
+    python3-pip python3-requests wget"
 sudo=''
 [ "$(id -u)" = 0 ] || sudo='sudo -n'
 
-is_there() { # nginx comes in several builds
-    [ "$1" = nginx-light ] && command -v nginx >/dev/null && return 0
+is_there() { # nginx comes in several builds, and npm with some of Node
+    case $1 in nginx-light | npm) command -v "${1%-light}" >/dev/null && return 0 ;; esac
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
@@ -83,6 +89,18 @@ install_missing() {
     [ -n "${policy_rc:-}" ] && $sudo rm -f "$policy_rc" && policy_rc=''
     [ $code = 0 ] || tail -n 20 "$logs/install.log"
     return $code
+}
+
+# The npm packages among the clients, once, where scenario/040 looks for them. What npm leaves half done is no cache.
+fetch_npm() {
+    local wanted=tests/scenario/logins/package.json folder=build/packages
+    cmp -s $wanted $folder/package.json && return 0
+    echo "fetching npm packages"
+    rm -rf $folder && mkdir -p $folder/new && cp $wanted $folder/new &&
+        (cd $folder/new && timeout 600 npm install --no-audit --no-fund --ignore-scripts --no-package-lock) >"$logs/npm.log" 2>&1 &&
+        mv $folder/new/node_modules $folder && mv $folder/new/package.json $folder && return 0
+    tail -n 10 "$logs/npm.log"
+    return 1
 }
 
 # --- parts -------------------------------------------------------------------------------------------------------------
@@ -148,6 +166,7 @@ finish() {
 }
 
 install_missing || { failed=$((failed + 1)); echo "FAIL  packages are missing and can't be installed"; finish; }
+[ -z "$clients" ] || fetch_npm || { failed=$((failed + 1)); echo "FAIL  the npm packages can't be fetched"; }
 
 built=''
 build debug && built="debug"

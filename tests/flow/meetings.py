@@ -10,41 +10,14 @@ import h2client as h2
 from case import Bench, see, see_equal
 from h2origin import Early, Hangup, Reset
 from house import await_until, free_port
-from meeting import CHUNKED, Meeting, MeetingHouse, Never, Paced
+from meeting import CHUNKED, MeetingHouse, Never, Paced, each_meeting, see_whole
 from origin import CLOSE, CUT, RESET, chunked, reply
 
 bench = Bench()
-VERSIONS = ("h1", "h2")
 TEXT, BINARY = (b"content-type", b"text/plain"), (b"content-type", b"application/octet-stream")
 LARGE = random.Random(8).randbytes(8 << 20)
 DOWN = "down.wild.test"  # allowed, and nobody is there
-
-
-def case(sentence, variants=(("",),)):
-    """Register it for each meeting and variant, or those of the meeting; the function gets both."""
-    those = variants if callable(variants) else lambda client, upstream: variants
-    rows = [
-        (f"{client} to {upstream}{', ' * bool(label)}{label}", client, upstream, *more)
-        for client in VERSIONS
-        for upstream in VERSIONS
-        for label, *more in those(client, upstream)
-    ]
-
-    def keep(function):
-        def run(house, client, upstream, *more):
-            with Meeting(house, client, upstream) as meeting:
-                function(meeting, *more)
-
-        return bench.case(sentence, rows)(run)
-
-    return keep
-
-
-def see_whole(answer, status=200, body=None):
-    see_equal((answer.status, answer.code), (status, None), "status and code")
-    see(answer.clean, f"the answer is not whole: {len(answer.body)} octets, {answer.ending}")
-    see(body is None or answer.body == body, f"the body is {answer.body[:80]!r} ({len(answer.body)} octets)")
-    return answer
+case = each_meeting(bench)
 
 
 def see_refused(answer, status, code):

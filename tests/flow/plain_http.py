@@ -9,7 +9,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from case import Bench, see, see_equal
 from client import status_of
 from house import request
-from origin import reply
+from masks import mask
+from origin import chunked, reply
 from refusal import see_refusal
 from rehouse import Rehouse, rehouse_last
 from wire import Reader
@@ -19,10 +20,10 @@ BIG = b"b" * 3000000
 
 
 class PlainOrigin:
-    """An HTTP server without TLS that keeps what it gets."""
+    """An HTTP server without TLS that keeps what it gets; scripts: by path, as origin.py's, of octets alone."""
 
     def __init__(self):
-        self.requests, self.count = [], 0
+        self.requests, self.count, self.scripts = [], 0, {}
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -41,7 +42,8 @@ class PlainOrigin:
         try:
             while (message := reader.message()) is not None and message.complete:
                 self.requests.append(message)
-                peer.sendall(reply(body=message.head + b"\r\n\r\n" + message.body))
+                path = message.start.split(b" ")[1].decode("latin-1")
+                peer.sendall(b"".join(self.scripts.get(path, [reply(body=message.head + b"\r\n\r\n" + message.body)])))
         except OSError:
             pass
         peer.close()
@@ -159,6 +161,24 @@ def passed(house):
     see_untouched(house.plain.requests[-1], token)
     see_equal(house.plain.requests[-1].get("host"), "api.test", "Host")
     see_equal(house.origin.counts(), before, "what the TLS origin saw")
+
+
+@bench.case(
+    "L01 a value that an answer repeats is masked, with and without TLS to the host",
+    [(f"{word}, {framing}", word, framing) for word in ("upgrade", "pass") for framing in ("length", "chunked")],
+)
+def masked(house, word, framing):
+    mode(house, word)
+    value = house.value("S4")
+    origin = {"upgrade": house.origin, "pass": house.plain}[word]
+    body = b"a " + value + b" b"
+    framed = {"length": b"Content-Length: %d\r\n\r\n%s" % (len(body), body)}
+    framed["chunked"] = b"Transfer-Encoding: chunked\r\n\r\n" + chunked(body[:9], body[9:])
+    origin.scripts["/said"] = [b"HTTP/1.1 200 OK\r\nX-Echo: %s\r\n" % value + framed[framing]]
+    answer = house.plainly(house.p, request("GET", "/said", "api.test", b"Accept-Encoding: gzip"))
+    hidden = mask(len(value))
+    see_equal((answer.get("x-echo").encode(), answer.body), (hidden, b"a " + hidden + b" b"), "field and body")
+    see_equal(origin.requests[-1].all("accept-encoding"), [b"identity"], "Accept-Encoding")
 
 
 @bench.case("deny: 403 plain_http_denied with the advice to use https, whatever host it is that is allowed")
