@@ -68,6 +68,7 @@ struct exchange {
     struct buf saved;  /* the head, where the stream's buffer has no room for it any more */
     enum media media;  /* of the body */
     enum body_plan plan;
+    enum coding coding; /* of what is opened: the head may not say it any more */
 
     /* The way down. */
     struct unpack down_unpacked;

@@ -47,8 +47,7 @@ static enum fault body_open(struct exchange *x)
 
     if (x->plan != PLAN_OPEN)
         return FAULT_NONE;
-    TRY(unpack_open(&x->unpacked, x->source, head_coding(&x->request), caps, NOT_OF_ITS_CODING,
-                    &x->client.sandbox->purse));
+    TRY(unpack_open(&x->unpacked, x->source, x->coding, caps, NOT_OF_ITS_CODING, &x->client.sandbox->purse));
     x->up.from = &x->unpacked.stream;
     return FAULT_NONE;
 }
@@ -68,6 +67,7 @@ static void filter_begin(struct exchange *x, bool silent)
 
 static enum fault hold_begin(struct exchange *x)
 {
+    x->coding = head_coding(&x->request);
     TRY(source_open(x));
     x->up = (struct relay){.from = x->source, .to = &x->tally.stream};
     TRY(body_open(x));
