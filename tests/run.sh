@@ -57,9 +57,9 @@ trap stop EXIT
 packages="build-essential cmake ninja-build pkg-config libssl-dev libev-dev libsodium-dev libhiredis-dev libnghttp2-dev
     libc-ares-dev libpsl-dev libidn2-dev libjansson-dev zlib1g-dev libbrotli-dev libzstd-dev uthash-dev node-llhttp
     check clang-format clang libclang-rt-14-dev
-    redis-server nginx-light iproute2 iptables nftables curl openssl python3 python3-h2
-    python3-hpack python3-hyperframe python3-grpcio python3-brotli python3-zstandard nghttp2-client python3-httpx publicsuffix ca-certificates procps
-    git fcgiwrap"
+    redis-server nginx-light iproute2 iptables nftables curl openssl python3 python3-h2 python3-hpack
+    python3-hyperframe python3-grpcio python3-brotli python3-zstandard python3-httpx nghttp2-client publicsuffix
+    ca-certificates procps git fcgiwrap"
 [ -n "$clients" ] && packages="$packages golang-go openjdk-17-jdk-headless nodejs npm ruby php-cli php-curl
     python3-pip python3-requests wget"
 sudo=''

@@ -46,7 +46,8 @@ class SinkOrigin(Origin):
         while (head := reader.until(b"\r\n\r\n")) is not None:
             if head.startswith(b"GET /flood"):
                 return self.flood(connection)
-            octets, digest = self.chunks(reader) if Message(head).all("transfer-encoding") else self.counted(reader, head)
+            chunked = Message(head).all("transfer-encoding")
+            octets, digest = self.chunks(reader) if chunked else self.counted(reader, head)
             said = json.dumps({"octets": octets, "sha256": digest.hexdigest()}).encode()
             connection.tls.sendall(reply(body=said))
 
@@ -93,7 +94,8 @@ class SoakHouse(Rehouse):
         self.secret("K", "BIG", "sink.test", value=b"v" * 16 + os.urandom(24).hex().encode())
         self.k = self.sandbox("sbK", "127.0.0.5", "K")
         self.sink = SinkOrigin(self.pki.leaf(self.root, "DNS:sink.test"))
-        self.always += [f"connect_to = sink.test:443=127.0.0.1:{self.sink.port}", "sandbox_connections = 0", "body_spool = 2GiB"]
+        self.always += ["sandbox_connections = 0", "body_spool = 2GiB"]
+        self.always += [f"connect_to = sink.test:443=127.0.0.1:{self.sink.port}"]
         self.config = list(self.always)
 
     def rss(self):
