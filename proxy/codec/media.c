@@ -13,7 +13,7 @@ static const struct {
     struct slice type;
     enum media media;
 } types[] = {
-    {WHOLE, TEXT("application/json"), MEDIA_JSON}, /* the most frequent one */
+    {WHOLE, TEXT("application/json"), MEDIA_JSON},            /* the most frequent one */
     {BEGIN, TEXT("application/grpc-web-text"), MEDIA_BINARY}, /* all of it in base64 */
     {BEGIN, TEXT("application/grpc"), MEDIA_GRPC},
     {BEGIN, TEXT("application/connect+"), MEDIA_GRPC},

@@ -196,12 +196,22 @@ static bool pattern_goes_on(const struct patterns *p, struct slice rest, size_t 
     return false;
 }
 
+/* The whole steps in ${octets}, which are one at least. */
+static size_t steps_in(size_t octets)
+{
+    size_t n = PATTERN_STEP;
+
+    while (n <= octets / PATTERN_STEPS_GROW)
+        n *= PATTERN_STEPS_GROW;
+    return n;
+}
+
 size_t patterns_threat(const struct patterns *p, struct slice text)
 {
     for (size_t start = 0; start + PATTERN_STEP <= text.len; start++) {
-        size_t rest = text.len - start;
+        struct slice rest = slice_drop(text, start);
 
-        if (pattern_goes_on(p, slice_drop(text, start), rest - rest % PATTERN_STEP))
+        if (pattern_goes_on(p, rest, steps_in(rest.len)))
             return start;
     }
     return text.len;

@@ -76,11 +76,13 @@ size_t patterns_begun(const struct patterns *p, struct slice text, size_t line);
 
 /*
  * patterns_threat(p, text): where the first pattern may have begun that the end of ${text} cuts off, as far as whole steps
- *   of PATTERN_STEP octets tell.
+ *   tell: the first ends at PATTERN_STEP octets of a pattern, each other one PATTERN_STEPS_GROW times as far from its
+ *   beginning as the one before.
  *   Gives   text.len where there is none.
  *   Costs   a search by halving for each octet of ${text}: not for every run.
  */
-#define PATTERN_STEP 8
+#define PATTERN_STEP       8
+#define PATTERN_STEPS_GROW 4
 size_t patterns_threat(const struct patterns *p, struct slice text);
 
 static inline bool line_end(uint8_t c)

@@ -31,7 +31,7 @@ static enum fault carry_write(struct relay *r, bool last)
     enum fault why = relay_write(r, buf_held(&r->carry), last, &used);
 
     buf_take(&r->carry, used);
-    r->stuck = why == FAULT_FULL;
+    r->stuck = why == FAULT_FULL && !last;
     if (buf_held(&r->carry).len == 0)
         buf_close(&r->carry);
     return why;

@@ -14,11 +14,8 @@ static size_t envelope_pass(struct scrub *s, struct slice in)
     return n;
 }
 
-/*
- * The first ${n} octets of ${run} to ${out}, masked, without those that are out already.
- */
-static void run_write(struct scrub *s, struct slice run, size_t n, struct buf *out,
-                      struct scrubs_paint *paint)
+/* The first ${n} octets of ${run} to ${out}, masked, without those that are out already. */
+static void piece_write(struct scrub *s, struct slice run, size_t n, struct buf *out)
 {
     /* What is beyond the longest pattern is none of these octets' business. */
     struct slice seen = slice_first(run, n + scrubs_longest(s->scrubs) - 1);
@@ -26,27 +23,37 @@ static void run_write(struct scrub *s, struct slice run, size_t n, struct buf *o
     size_t ahead = s->ahead < n ? s->ahead : n;
 
     memcpy(into, run.at, n);
-    scrubs_paint(s->scrubs, seen, n, into, paint);
+    scrubs_paint(s->scrubs, seen, n, into, &s->paint);
     if (ahead) {
         memmove(into, into + ahead, n - ahead);
         sodium_memzero(into + n - ahead, ahead);
     }
     buf_fill(out, n - ahead);
+    s->ahead -= ahead;
+}
+
+/* As much of them as there is room for; gives how many octets of ${run} that is. What is out already needs none. */
+static size_t run_write(struct scrub *s, struct slice run, size_t n, struct buf *out)
+{
+    size_t at = 0;
+
+    while (at < n && buf_free(out)) {
+        size_t piece = n - at < buf_free(out) ? n - at : buf_free(out);
+
+        piece_write(s, slice_drop(run, at), piece, out);
+        at += piece;
+    }
+    return at;
 }
 
 /* ${run}: what is here of a message that is searched by itself; ${whole}: up to its end. */
 static enum fault feed_run(struct scrub *s, struct slice run, bool whole, struct buf *out, size_t *used)
 {
     size_t settled = whole ? run.len : scrubs_settled(s->scrubs, run);
-    size_t n = settled < buf_free(out) ? settled : buf_free(out);
 
-    *used = n;
-    if (n) {
-        run_write(s, run, n, out, &s->paint);
-        s->hits = s->paint.masks;
-        s->ahead -= s->ahead < n ? s->ahead : n;
-    }
-    return n < settled ? FAULT_FULL : FAULT_NONE;
+    *used = run_write(s, run, settled, out);
+    s->hits = s->paint.masks;
+    return *used < settled ? FAULT_FULL : FAULT_NONE;
 }
 
 /* What is painted now is painted again when it is fed: only then does it count. */
@@ -54,14 +61,13 @@ static void ease(struct filter *f, struct slice left, struct buf *out)
 {
     struct scrub *s = OWNER(f, struct scrub, filter);
     struct scrubs_paint paint = s->paint;
-    size_t n = scrubs_threat(s->scrubs, left);
+    size_t ahead = s->ahead, n;
 
-    if (n > buf_free(out))
-        n = buf_free(out);
-    if (s->enveloped || n <= s->ahead)
+    if (s->enveloped)
         return;
-    run_write(s, left, n, out, &paint);
-    s->ahead = n;
+    n = run_write(s, left, scrubs_threat(s->scrubs, left), out);
+    s->paint = paint;
+    s->ahead = n > ahead ? n : ahead;
 }
 
 static enum fault feed_enveloped(struct scrub *s, struct slice in, bool last, struct buf *out, size_t *used)

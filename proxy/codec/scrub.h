@@ -24,9 +24,12 @@
  *      steps: the first line, then SCRUB_LEAST octets or more at once; lines between two steps are compared by their
  *      length alone. All that can be asked by the delay is whether a whole step is right.
  *   3. A host that talks in turns need not end its lines, and waits while octets are held here. So after a silence they are
- *      let go (ease), again whatever they say, but for what agrees with a pattern in whole steps of PATTERN_STEP octets: all
- *      that can be asked by this delay is whether eight more octets are right at once. Less than a step of a value can
- *      get out so, where the host itself falls silent in the middle of it; the rest is masked when it comes.
+ *      let go (ease), again whatever they say, but for what agrees with a pattern in whole steps: its first PATTERN_STEP
+ *      octets, then four times as many, and so on. All that can be asked by this delay is whether eight octets are right
+ *      at once, then whether 24 more are. Equal steps would not do: the spellings of one value cut it at different places,
+ *      so that each asks only for what lies between its cut and the cut before, and long values would be told in parts.
+ *      Less than PATTERN_STEP octets of a value can get out so, where the host itself falls silent in the middle of it; the
+ *      rest is masked when it comes.
  *   4. A gRPC message (MEDIA_GRPC: a flag octet, a length of four, the message) is searched by itself, and its end
  *      settles it; the envelope goes out as it comes. Whoever may choose where messages end may cut a value in two:
  *      MEDIA_GRPC is for answers of hosts that speak gRPC, not for what merely is labelled so.

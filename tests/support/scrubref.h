@@ -41,6 +41,15 @@ static inline void ref_add(struct reference *r, struct slice value)
     }
 }
 
+/* Spellings that are the same may be looked at once: at the first. */
+static inline bool ref_first(const struct reference *r, size_t pattern)
+{
+    for (size_t i = 0; i < pattern; i++)
+        if (slice_equal(r->pattern[i], r->pattern[pattern]))
+            return false;
+    return true;
+}
+
 /* Mask what whole patterns cover of one text, or of one message; gives the number of masks. */
 static inline size_t ref_mask_run(const struct reference *r, struct slice text, uint8_t *out)
 {
