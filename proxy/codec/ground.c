@@ -111,10 +111,29 @@ static size_t cdata_pass(struct ground *g, struct slice octets)
     return octets.len;
 }
 
+static bool begins_name(uint8_t c)
+{
+    return (octet_lower(c) >= 'a' && octet_lower(c) <= 'z') || c == '_' || c == ':' || c >= 0x80;
+}
+
+/* Is what went by last the '>' of an element's start? Not that of a comment, CDATA or "<?": text goes on behind those. */
+static bool element_begun(struct ground *g, struct slice octets)
+{
+    const uint8_t *tag = memrchr(octets.at, '<', octets.len);
+    uint8_t end = octets.at[octets.len - 1], before = octets.len > 1 ? octets.at[octets.len - 2] : g->end;
+
+    if (tag)
+        g->element = tag < octets.at + octets.len - 1 && begins_name(tag[1]);
+    else if (g->end == '<')
+        g->element = begins_name(octets.at[0]);
+    g->end = end;
+    return end == '>' && g->element && !strchr("/-]?", before);
+}
+
 static void xml_pass(struct ground *g, struct slice octets)
 {
     const struct slice begin = SLICE("<![CDATA[");
-    uint8_t end = octets.at[octets.len - 1];
+    bool begun = element_begun(g, octets);
 
     while (octets.len) {
         if (g->inside) {
@@ -127,7 +146,7 @@ static void xml_pass(struct ground *g, struct slice octets)
             g->matched = 0;
         }
     }
-    g->edge = !g->inside && end == '>';
+    g->edge = !g->inside && begun;
 }
 
 /* --- all -------------------------------------------------------------------------------------------------- */
@@ -159,7 +178,7 @@ static bool closes(const struct ground *g, struct slice behind)
     case MEDIA_FORM:
         return !behind.len || behind.at[0] == '&' || (behind.at[0] == '=' && !g->inside);
     default:
-        return !behind.len || behind.at[0] == '<';
+        return !behind.len || slice_starts(behind, SLICE("</"));
     }
 }
 
@@ -184,7 +203,7 @@ enum fault ground_at(const struct ground *g, struct slice behind, bool last, str
     }
     if (!g->edge)
         return FAULT_NONE;
-    if (behind.len == 0 && !last)
+    if (!last && (behind.len == 0 || (g->media == MEDIA_XML && behind.len == 1 && behind.at[0] == '<')))
         return FAULT_AGAIN;
     out->alone = closes(g, behind);
     return FAULT_NONE;

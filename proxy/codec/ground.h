@@ -22,6 +22,8 @@ struct ground {
     bool escaped;   /* JSON: a backslash waits for its octet */
     bool edge;      /* what went by last is what a token that is alone stands behind */
     size_t matched; /* XML: octets of the next border of CDATA that went by */
+    bool element;   /* XML: the last '<' begins an element; */
+    uint8_t end;    /* the octet that went by last */
 };
 
 void ground_begin(struct ground *g, enum media media);

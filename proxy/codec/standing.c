@@ -32,16 +32,18 @@ static void field_judge(struct standing *s)
     struct slice name = slice_trim(slice_first(field, colon)),
                  value = slice_trim(slice_drop(field, colon + 1));
 
+    bool cut = s->field_octets == STANDING_FIELD; /* what is behind that may be what some reader goes by */
+
     s->field_octets = 0;
     if (colon == field.len) {
         s->state = STANDING_LOST;
     } else if (slice_equal_nocase(name, SLICE("Content-Type"))) {
         if (s->part != MEDIA_BINARY)
-            s->part = s->typed ? MEDIA_BINARY : media_of(value);
+            s->part = s->typed || cut ? MEDIA_BINARY : media_of(value);
         s->typed = true;
     } else if (slice_equal_nocase(name, SLICE("Content-Transfer-Encoding"))) {
-        if (!slice_equal_nocase(value, SLICE("7bit")) && !slice_equal_nocase(value, SLICE("8bit")) &&
-            !slice_equal_nocase(value, SLICE("binary")))
+        if (cut || (!slice_equal_nocase(value, SLICE("7bit")) && !slice_equal_nocase(value, SLICE("8bit")) &&
+                    !slice_equal_nocase(value, SLICE("binary"))))
             s->part = MEDIA_BINARY;
     }
 }

@@ -11,6 +11,8 @@ static enum fault tally_room(struct stream *stream, struct buf **out)
 {
     struct tally *t = of(stream);
 
+    if (t->octets >= t->until)
+        return FAULT_FULL;
     *out = &t->scratch;
     return buf_open(&t->scratch, SCRATCH_OCTETS);
 }
@@ -27,5 +29,10 @@ static const struct stream_ops tally_ops = {.room = tally_room, .wrote = tally_w
 
 void tally_open(struct tally *t)
 {
-    *t = (struct tally){.stream = {&tally_ops, "tally"}};
+    *t = (struct tally){.stream = {&tally_ops, "tally"}, .until = TALLY_TURN};
+}
+
+void tally_turn(struct tally *t)
+{
+    t->until = t->octets + TALLY_TURN;
 }

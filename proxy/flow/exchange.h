@@ -63,10 +63,12 @@ struct exchange {
     struct subst subst;
     struct tally tally;
     struct relay up;
-    bool held;         /* it is being collected */
-    struct buf filled; /* the head's values with tokens replaced */
-    struct buf saved;  /* the head, where the stream's buffer has no room for it any more */
-    enum media media;  /* of the body */
+    bool held;           /* it is being collected */
+    uint64_t counted_by; /* the version of the sandbox' record when that began */
+    size_t used_by_head; /* of grants.used_count: what a body that is given up did not use */
+    struct buf filled;   /* the head's values with tokens replaced */
+    struct buf saved;    /* the head, where the stream's buffer has no room for it any more */
+    enum media media;    /* of the body */
     enum body_plan plan;
     enum coding coding; /* of what is opened: the head may not say it any more */
 

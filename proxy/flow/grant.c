@@ -56,11 +56,32 @@ static enum token_verdict body_verdict(struct grants *g, struct slice token, con
     return verdict_token(g->record, token, g->host, PLACE_FIELD, s);
 }
 
-/* A value goes into the body. What the head can grow to is bounded by its own limit. */
-static enum fault body_grows(struct grants *g, const struct secret *value)
+/* A request may last for days, and what it began with be taken back. What was counted is not asked again: its length stands. */
+static bool withdrawn(const struct grants *g, struct slice token, enum place place)
 {
+    const struct record_secret *s;
+
+    return !g->silent && *g->now != g->record &&
+           verdict_token(*g->now, token, g->host, place, &s) != TOKEN_GRANTED;
+}
+
+static enum fault last_measure(void *cookie, struct slice value)
+{
+    struct grants *g = cookie;
+
+    g->last_octets = escape_octets(g->last.escape, value);
+    return FAULT_NONE;
+}
+
+/* A value goes into the body. What the head can grow to is bounded by its own limit. */
+static enum fault body_grows(struct grants *g, const struct secret *value, enum escape escape)
+{
+    if (g->last.value != value || g->last.escape != escape) {
+        g->last = (struct granted){value, escape};
+        TRY(secret_lend(value, last_measure, g));
+    }
     g->put++;
-    g->grown += secret_len(value);
+    g->grown += g->last_octets;
     return g->grown > g->grows ? FAULT_BODY_TOO_LARGE : FAULT_NONE;
 }
 
@@ -85,11 +106,11 @@ struct granted grants_token(void *cookie, struct slice token, const struct where
     enum place place = g->place;
     enum fault why = FAULT_NONE;
 
-    if (place == PLACE_BODY && where->barred)
-        return nothing;
     enum token_verdict verdict = place == PLACE_BODY ? body_verdict(g, token, where, &place, &s)
                                                      : verdict_token(g->record, token, g->host, place, &s);
 
+    if (verdict == TOKEN_GRANTED && (where->barred || withdrawn(g, token, place)))
+        verdict = TOKEN_WRONG_PLACE;
     if (verdict != TOKEN_GRANTED) {
         token_denied(g, verdict, s);
         return nothing;
@@ -97,7 +118,7 @@ struct granted grants_token(void *cookie, struct slice token, const struct where
     if (place == PLACE_HEADER)
         why = secret_lend(s->value, value_fits_field, NULL);
     else if (g->place == PLACE_BODY)
-        why = body_grows(g, s->value);
+        why = body_grows(g, s->value, where->escape);
     if (why != FAULT_NONE) {
         g->why = why;
         return nothing;
@@ -114,6 +135,18 @@ void grants_again(struct grants *g, bool silent)
     g->place = PLACE_BODY;
     g->silent = silent;
     g->put = g->grown = 0;
+}
+
+/* Where no value may ever stand: the grant_fn of names and fixed fields. */
+static struct granted token_misplaced(void *cookie, struct slice token, const struct where *where)
+{
+    struct grants *g = cookie;
+    const struct record_secret *s;
+    enum token_verdict verdict = verdict_token(g->record, token, g->host, PLACE_HEADER, &s);
+
+    (void)where;
+    token_denied(g, verdict == TOKEN_GRANTED ? TOKEN_WRONG_PLACE : verdict, s);
+    return (struct granted){NULL, ESCAPE_NONE};
 }
 
 static bool token_in(struct slice text)
@@ -140,6 +173,17 @@ static enum fault field_look(const struct field *f, struct buf *credentials, enu
     return why == FAULT_NOT_FOUND ? FAULT_NONE : why;
 }
 
+/* Tokens where none is replaced are seen all the same. */
+static void field_watch(struct grants *g, const struct field *f)
+{
+    bool changed;
+
+    if (token_in(f->name))
+        subst_measure(token_misplaced, g, f->name, &changed);
+    if (field_table[f->id].traits & TRAIT_FIXED && token_in(f->value))
+        subst_measure(token_misplaced, g, f->value, &changed);
+}
+
 /* What becomes of one field's value: how long it gets (and what forbids it), or the value itself. */
 static enum fault field_measure(struct grants *g, const struct field *f, uint64_t *len, bool *filled)
 {
@@ -148,6 +192,7 @@ static enum fault field_measure(struct grants *g, const struct field *f, uint64_
     enum fault why = field_look(f, &credentials, &form);
     bool changed;
 
+    field_watch(g, f);
     *len = f->value.len;
     *filled = form != FIELD_AS_IT_IS;
     g->place = form == FIELD_BASIC ? PLACE_BASIC : PLACE_HEADER;

@@ -12,15 +12,18 @@
  *   Bounds  AUDIT_NAMES names of each kind are remembered; all are counted.
  */
 struct grants {
-    struct record *record; /* of the request's beginning; held by the exchange */
+    struct record *record;     /* of the request's beginning; held by the exchange */
+    struct record *const *now; /* the newest there is: what it does not grant any more is not put in */
     const struct host *host;
     enum place place; /* where the octets that are looked at stand */
     bool block;       /* denied_token = block */
     bool silent;      /* these tokens were counted before */
     enum fault why;   /* NONE, TOKEN_DENIED, SECRET_UNUSABLE or BODY_TOO_LARGE: the exchange must not go on */
     uint64_t put;     /* values put into the body ... */
-    uint64_t grown;   /* ... their octets, before they are escaped ... */
+    uint64_t grown;   /* ... their octets, escaped ... */
     uint64_t grows;   /* ... and how many these may be: what a small request can make us send is bounded */
+    struct granted last; /* put in; so many octets each time */
+    uint64_t last_octets;
     const char *used[AUDIT_NAMES], *denied[AUDIT_NAMES];
     size_t used_count, denied_count;
 };

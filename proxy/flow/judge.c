@@ -69,13 +69,18 @@ static enum fault judge_tokens(struct exchange *x)
 
     if (!secure) /* no secret goes out in the clear; what comes in may have been heard elsewhere */
         places = 0;
-    x->grants = (struct grants){
-        .record = x->record, .host = &x->host, .block = block, .grows = config->body_spool_octets};
+    x->grants = (struct grants){.record = x->record,
+                                .now = &x->client.sandbox->record,
+                                .host = &x->host,
+                                .block = block,
+                                .grows = config->body_spool_octets};
     if (secure)
         TRY(grants_fill(&x->grants, &x->request, &x->filled, config->head_octets));
     TRY(judge_answer(x, &given));
     x->looks = block || places & (1u << PLACE_BODY | 1u << PLACE_FIELD);
-    x->media = media_of(head_value(&x->request, FIELD_CONTENT_TYPE));
+    x->media = head_count(&x->request, FIELD_CONTENT_TYPE) > 1 /* readers may differ */
+                   ? MEDIA_BINARY
+                   : media_of(head_value(&x->request, FIELD_CONTENT_TYPE));
     x->plan = plan_body(&x->request, x->media, x->looks, config->body_spool_octets);
     return FAULT_NONE;
 }

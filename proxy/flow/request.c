@@ -65,14 +65,23 @@ static void filter_begin(struct exchange *x, bool silent)
     x->up.filter = &x->subst.filter;
 }
 
-static enum fault hold_begin(struct exchange *x)
+static enum fault count_begin(struct exchange *x)
 {
-    x->coding = head_coding(&x->request);
-    TRY(source_open(x));
+    x->counted_by = x->client.sandbox->record->version;
+    x->grants.used_count = x->used_by_head;
     x->up = (struct relay){.from = x->source, .to = &x->tally.stream};
     TRY(body_open(x));
     filter_begin(x, false);
     tally_open(&x->tally);
+    return FAULT_NONE;
+}
+
+static enum fault hold_begin(struct exchange *x)
+{
+    x->coding = head_coding(&x->request);
+    TRY(source_open(x));
+    x->used_by_head = x->grants.used_count;
+    TRY(count_begin(x));
     x->held = true;
     return FAULT_NONE;
 }
@@ -107,21 +116,41 @@ static void hold_settle(struct exchange *x)
         x->request.length = x->tally.octets;
 }
 
+/* Nothing is put into it after all. */
+static void hold_drop(struct exchange *x)
+{
+    x->plan = PLAN_VERBATIM;
+    x->grants.used_count = x->used_by_head;
+}
+
+/* A body may take hours to come, and what its first tokens stood for be taken back meanwhile: it is counted anew. */
+static bool count_outdated(const struct exchange *x)
+{
+    return x->grants.put > 0 && x->counted_by != x->client.sandbox->record->version;
+}
+
 enum fault request_hold(struct exchange *x)
 {
     TRY(interim_continue(x));
     if (!x->held)
         TRY(hold_begin(x));
 
-    uint64_t before = x->tally.octets;
+    tally_turn(&x->tally);
+    /* A coded body may come for long before it says anything. */
+    uint64_t before = x->tally.octets + x->unpacked.came;
     enum fault why = relay_body(&x->up);
 
-    x->progress += x->tally.octets - before;
+    x->progress += x->tally.octets + x->unpacked.came - before;
     TRY(x->grants.why);
+    if (why == FAULT_END && count_outdated(x)) {
+        TRY(hold_end(x));
+        TRY(count_begin(x));
+        return FAULT_FULL; /* again, when the others had their turn */
+    }
     if (why == FAULT_END)
         hold_settle(x);
     else if (hold_gives_up(x, why))
-        x->plan = PLAN_VERBATIM;
+        hold_drop(x);
     else
         return why;
     return hold_end(x);
@@ -191,6 +220,8 @@ static enum fault send_end(struct exchange *x)
 
     head_begin(&trailers);
     TRY(x->source->ops->trailers(x->source, &trailers));
+    if (x->up.filter && x->grants.put > 0)
+        head_remove(&trailers, TRAIT_DIGEST);
     x->grants.silent = false;
 
     enum fault why = x->client.host

@@ -1,5 +1,6 @@
 #pragma once
 #include "subst.h"
+#include <ctype.h>
 #include <stdio.h>
 
 /*
@@ -81,10 +82,22 @@ static inline struct where naive_form(struct slice doc, size_t at)
                           false};
 }
 
+/* Does the start tag of an element end right before ${at}? */
+static inline bool naive_start_tag(struct slice doc, size_t at)
+{
+    size_t tag = at;
+
+    while (tag > 0 && doc.at[tag - 1] != '<')
+        tag--;
+    if (tag == 0 || tag >= at || doc.at[at - 1] != '>' || strchr("-/?]", doc.at[at - 2]))
+        return false;
+    return isalpha(doc.at[tag]) || doc.at[tag] == '_' || doc.at[tag] == ':' || doc.at[tag] >= 0x80;
+}
+
 static inline struct where naive_xml(struct slice doc, size_t at)
 {
     struct slice behind = slice_drop(doc, at + SUBST_TOKEN);
-    bool cdata = false, edge = at == 0 || doc.at[at - 1] == '>';
+    bool cdata = false, edge = at == 0 || naive_start_tag(doc, at);
 
     for (size_t i = 0; i < at;) {
         struct slice rest = slice_of(doc.at + i, at - i), border = cdata ? SLICE("]]>") : SLICE("<![CDATA[");
@@ -94,7 +107,7 @@ static inline struct where naive_xml(struct slice doc, size_t at)
         i += here ? border.len : 1;
     }
     return (struct where){cdata ? ESCAPE_NONE : ESCAPE_XML,
-                          !cdata && edge && (behind.len == 0 || behind.at[0] == '<'), false};
+                          !cdata && edge && (behind.len == 0 || slice_starts(behind, SLICE("</"))), false};
 }
 
 static inline struct where naive_document(enum media media, struct slice doc, size_t at)
@@ -125,6 +138,8 @@ static inline size_t naive_find(struct slice in, size_t from, struct slice text)
 /* One unfolded field of a part's head. False: it is none. */
 static inline bool naive_field(struct slice field, unsigned *types, enum media *media)
 {
+    bool cut = field.len >= 256;
+
     field = slice_first(field, 256);
     size_t colon = slice_find(field, ':');
     struct slice name = slice_trim(slice_first(field, colon)),
@@ -132,12 +147,12 @@ static inline bool naive_field(struct slice field, unsigned *types, enum media *
 
     if (slice_equal_nocase(name, SLICE("content-type"))) {
         if (*media != MEDIA_BINARY)
-            *media = *types ? MEDIA_BINARY : media_of(value);
+            *media = *types || cut ? MEDIA_BINARY : media_of(value);
         ++*types;
     }
     if (slice_equal_nocase(name, SLICE("content-transfer-encoding")) &&
-        !slice_equal_nocase(value, SLICE("7bit")) && !slice_equal_nocase(value, SLICE("8bit")) &&
-        !slice_equal_nocase(value, SLICE("binary")))
+        (cut || (!slice_equal_nocase(value, SLICE("7bit")) && !slice_equal_nocase(value, SLICE("8bit")) &&
+                 !slice_equal_nocase(value, SLICE("binary")))))
         *media = MEDIA_BINARY;
     return colon < field.len;
 }

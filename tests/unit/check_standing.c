@@ -177,7 +177,14 @@ START_TEST(a_document_says_how_its_values_are_written)
         {MEDIA_XML, "<![CDATA[" T "]]>", IN(NONE)},
         {MEDIA_XML, "<![CDATA[<a>" T "</a>]]>", IN(NONE)},
         {MEDIA_XML, "<![CDATA[]]" T "</a>]]>", IN(NONE)},
-        {MEDIA_XML, "<![CDATA[]]]>" T "</a>", ALONE_IN(XML)},
+        {MEDIA_XML, "<![CDATA[]]]>" T "</a>", IN(XML)},
+        {MEDIA_XML, "<a>say <!-- -->" T "</a>", IN(XML)},
+        {MEDIA_XML, "<a>" T "<!-- --> aloud</a>", IN(XML)},
+        {MEDIA_XML, "<a><?x?>" T "</a>", IN(XML)},
+        {MEDIA_XML, "<a><b/>" T "</a>", IN(XML)},
+        {MEDIA_XML, "<a></b>" T "</a>", IN(XML)},
+        {MEDIA_XML, "<>" T "</a>", IN(XML)},
+        {MEDIA_XML, "<a>" T "<", IN(XML)},
         {MEDIA_XML, "<![CDATA[]>]]x>" T "<", IN(NONE)},
         {MEDIA_XML, "<<![CDATA[" T, IN(NONE)},
         {MEDIA_XML, "<![CDAT<![CDATA[" T, IN(NONE)},
@@ -230,23 +237,28 @@ START_TEST(a_part_is_read_by_its_own_type)
 }
 END_TEST
 
-START_TEST(a_long_field_is_cut_and_no_more)
+/* A part with a field of ${octets} before its type, and a type of as many. */
+static struct where stand_long(size_t field, size_t type, size_t piece)
 {
     char body[20000] = "--" BOUNDARY "\r\nX: ";
     size_t n = strlen(body);
 
-    for (; n < 10000; n++)
-        body[n] = 'x';
+    while (n < field)
+        body[n++] = 'x';
     n += (size_t)sprintf(body + n, "\r\nContent-Type: application/json; x=");
-    for (; n < 19000; n++)
-        body[n] = 'x';
+    for (size_t end = n + type; n < end;)
+        body[n++] = 'x';
     n += (size_t)sprintf(body + n, "\r\n\r\n\"" T "\"" D "--");
-    size_t at = n - strlen(T "\"" D "--");
+    return stand(MEDIA_MULTIPART, SLICE(BOUNDARY), slice_of(body, n), n - strlen(T "\"" D "--"), 0, piece);
+}
 
+START_TEST(a_long_field_is_passed_over_but_a_long_type_is_none_to_go_by)
+{
     for (size_t piece = 1; piece < 20000; piece = piece * 3 + 1) {
-        struct where got = stand(MEDIA_MULTIPART, SLICE(BOUNDARY), slice_of(body, n), at, 0, piece);
+        struct where got = stand_long(10000, 9, piece);
 
         ck_assert_msg(got.escape == ESCAPE_JSON && got.alone && !got.barred, "pieces of %zu", piece);
+        ck_assert_msg(stand_long(20, 9000, piece).barred, "a long type, pieces of %zu", piece);
     }
 }
 END_TEST
@@ -300,7 +312,7 @@ START_TEST(random_bodies_stand_as_the_reference_says)
         }
     }
     for (size_t i = 0; i < COUNT(seen); i++)
-        ck_assert_msg(seen[i] > 500, "only %u of kind %zu", seen[i], i);
+        ck_assert_msg(seen[i] > 300, "only %u of kind %zu", seen[i], i);
 }
 END_TEST
 
@@ -316,7 +328,7 @@ int main(void)
     tcase_add_test(tc, nothing_is_put_where_it_must_not_be);
     tcase_add_test(tc, a_document_says_how_its_values_are_written);
     tcase_add_test(tc, a_part_is_read_by_its_own_type);
-    tcase_add_test(tc, a_long_field_is_cut_and_no_more);
+    tcase_add_test(tc, a_long_field_is_passed_over_but_a_long_type_is_none_to_go_by);
     tcase_add_test(tc, a_token_in_a_boundary_is_barred);
     tcase_add_test(tc, random_bodies_stand_as_the_reference_says);
     srunner_run_all(runner, CK_ENV);
