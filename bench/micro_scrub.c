@@ -64,7 +64,7 @@ static struct scrubs *set_of(size_t n)
 {
     struct scrubs *set = NULL;
 
-    micro_must(scrubs_new((const struct secret *const *)secrets, n, &set) == FAULT_NONE, "scrubs_new");
+    micro_must(scrubs_new((const struct secret *const *)secrets, n, NULL, &set) == FAULT_NONE, "scrubs_new");
     return set;
 }
 

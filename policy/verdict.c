@@ -157,3 +157,26 @@ enum fault verdict_address(struct ip ip, const struct net *allow, size_t n)
             return v4_judge(ip.at + v4_inside[i].at, v4_inside[i].flip, allow, n);
     return v6_global(ip) ? FAULT_NONE : FAULT_ADDRESS_NOT_ALLOWED;
 }
+
+/* Both are sorted by token, and a secret keeps its own. */
+bool verdict_same(const struct record *old, const struct record *now, const struct host *h)
+{
+    size_t i = 0, k = 0;
+
+    if (old == now)
+        return true;
+    if (verdict_host(now, h) != FAULT_NONE)
+        return false;
+    for (;; i++, k++) {
+        while (i < old->secret_count && !verdict_secret(&old->secrets[i], h))
+            i++;
+        while (k < now->secret_count && !verdict_secret(&now->secrets[k], h))
+            k++;
+        if (i == old->secret_count || k == now->secret_count)
+            return i == old->secret_count && k == now->secret_count;
+        if (old->secrets[i].version != now->secrets[k].version ||
+            old->secrets[i].places != now->secrets[k].places ||
+            memcmp(old->secrets[i].token, now->secrets[k].token, TOKEN_LEN) != 0)
+            return false;
+    }
+}

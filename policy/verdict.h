@@ -36,6 +36,10 @@ struct secret_set {
  * *given: which secrets these are. */
 unsigned verdict_places(const struct record *r, const struct host *h, struct secret_set *given);
 
+/* verdict_same(old, now, h): may ${h} still be reached, and have the same values of the same places? For what goes on long.
+ */
+bool verdict_same(const struct record *old, const struct record *now, const struct host *h);
+
 /*
  * verdict_authority(value, h, original_port): does a Host or :authority name ${h}, and no port or the original one?
  *   Takes   original_port  443 on direct_listen. A literal v6 ${h} stands in brackets in ${value}.

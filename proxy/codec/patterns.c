@@ -1,8 +1,8 @@
 #include "patterns.h"
 
-#define APART \
-    2 /* from one sample to the next; with PATTERN_SAMPLE, every PATTERN_START octets hold a whole one */
-#define STEP 8 /* samples before the branch */
+/* From one sample to the next: wherever a pattern begins, a whole sample of its first PATTERN_START octets is looked at. */
+#define APART (PATTERN_START - PATTERN_SAMPLE + 1)
+#define STEP  8 /* samples before the branch */
 
 size_t patterns_size(const struct pattern_sizes *s)
 {
@@ -13,7 +13,7 @@ size_t patterns_size(const struct pattern_sizes *s)
 struct patterns patterns_at(const struct pattern_sizes *s, uint64_t key, const void *table)
 {
     struct patterns p = {.key = key,
-                         .filter_shift = 64 - s->filter_bits,
+                         .filter_shift = 64 - 3 - s->filter_bits,
                          .group_shift = 64 - s->group_bits,
                          .count = s->patterns,
                          .endings = s->endings,
@@ -37,21 +37,28 @@ static inline uint64_t load(const uint8_t *at)
 /* PATTERN_SAMPLE octets in one number, of which the upper bits depend on all of them. */
 static inline uint64_t fold(const struct patterns *p, const uint8_t *at)
 {
-    uint64_t end = load(at + PATTERN_SAMPLE - sizeof end);
-
-    return (load(at) ^ (end << 29 | end >> 35)) * p->key;
+    return load(at) * p->key;
 }
 
-static inline uint8_t *filter_at(const struct patterns *p, const uint8_t *at)
+/* The filter has a bit for each number; which octet it is in, and where there. */
+static inline uint64_t filter_bit(const struct patterns *p, const uint8_t *at)
 {
-    return &p->filter[fold(p, at) >> p->filter_shift];
+    return fold(p, at) >> p->filter_shift;
 }
 
-/* The group that begins as ${at} does, or the empty one where it would be. */
+static inline unsigned filter_lets(const struct patterns *p, const uint8_t *at)
+{
+    uint64_t bit = filter_bit(p, at);
+
+    return (unsigned)p->filter[bit >> 3] >> (bit & 7) & 1u;
+}
+
+/* The group that begins as ${at} does, or the empty one where it would be. Many may have their first octets in common. */
 static struct group *group_of(const struct patterns *p, const uint8_t *at)
 {
     size_t mask = ((size_t)1 << (64 - p->group_shift)) - 1;
-    size_t i = (size_t)(fold(p, at) >> p->group_shift);
+    uint64_t start = (fold(p, at) ^ load(at + PATTERN_START - PATTERN_SAMPLE)) * p->key;
+    size_t i = (size_t)(start >> p->group_shift);
 
     while (p->group[i].count && memcmp(p->group[i].start, at, PATTERN_START) != 0)
         i = (i + 1) & mask;
@@ -67,7 +74,7 @@ void patterns_group(struct patterns *p, uint32_t first, uint32_t count)
     g->first = first;
     g->count = count;
     for (size_t i = 0; i < APART; i++)
-        *filter_at(p, start + i) = 1;
+        p->filter[filter_bit(p, start + i) >> 3] |= (uint8_t)(1u << (filter_bit(p, start + i) & 7));
 }
 
 /* The first sample that the filter lets pass, from ${at} on; ${end} or more where there is none before it. */
@@ -78,11 +85,11 @@ static size_t filter_next(const struct patterns *p, const uint8_t *text, size_t 
 
 #pragma GCC unroll 8
         for (size_t i = 0; i < STEP; i++)
-            hits |= *filter_at(p, text + at + i * APART);
+            hits |= filter_lets(p, text + at + i * APART);
         if (hits)
             break;
     }
-    while (at < end && !*filter_at(p, text + at))
+    while (at < end && !filter_lets(p, text + at))
         at += APART;
     return at;
 }
@@ -132,9 +139,10 @@ size_t patterns_next(const struct patterns *p, struct slice text, size_t at, siz
         return none;
     if (limit > text.len - PATTERN_START + 1)
         limit = text.len - PATTERN_START + 1;
-    for (size_t sample = at; sample <= limit; sample += APART) {
-        sample = filter_next(p, text.at, sample, limit + 1);
-        for (size_t start = sample == at ? at : sample - 1; start <= sample && start < limit; start++) {
+    for (size_t sample = at; sample < limit + APART - 1; sample += APART) {
+        sample = filter_next(p, text.at, sample, limit + APART - 1);
+        for (size_t start = sample < at + APART ? at : sample - APART + 1; start <= sample && start < limit;
+             start++) {
             *octets = pattern_longest(p, slice_drop(text, start));
             if (*octets)
                 return start;
@@ -206,9 +214,10 @@ static size_t steps_in(size_t octets)
     return n;
 }
 
-size_t patterns_threat(const struct patterns *p, struct slice text)
+size_t patterns_threat(const struct patterns *p, struct slice text, size_t ahead)
 {
-    for (size_t start = 0; start + PATTERN_STEP <= text.len; start++) {
+    for (size_t start = ahead < PATTERN_STEP ? 0 : ahead - PATTERN_STEP + 1; start + PATTERN_STEP <= text.len;
+         start++) {
         struct slice rest = slice_drop(text, start);
 
         if (pattern_goes_on(p, rest, steps_in(rest.len)))

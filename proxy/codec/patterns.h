@@ -7,14 +7,14 @@
  *   Layer   codec; private to scrubs.
  *   Why     one run of memory with no pointer in it, so that all of it can lie in the locked arena.
  *   Bounds  at most 2^32 octets of patterns; every pattern has PATTERN_START octets or more.
- *   Costs   At every second position PATTERN_SAMPLE octets are folded into one number under a random key, and a filter says
- *           whether a pattern begins with them, or with one octet and them. No shorter beginning of a pattern makes a
- *           difference; what the filter lets pass in vain (one in some hundreds, at random) is found out by one comparison.
+ *   Costs   At every ninth position PATTERN_SAMPLE octets are folded into one number under a random key, and a filter says
+ *           whether a pattern has them among its first PATTERN_START. Fewer octets of a pattern make no difference; what the
+ *           filter lets pass in vain (one in some hundreds, at random) is found out by a few comparisons.
  *           Patterns that begin alike are found by halving. Only text that repeats PATTERN_START octets of a pattern or more
  *           costs more: a memcmp at each such place.
  */
 #define PATTERN_START  16
-#define PATTERN_SAMPLE 15
+#define PATTERN_SAMPLE 8
 #define PATTERN_NONE   UINT32_MAX
 
 /* parent: the longest other pattern that this one begins with, or PATTERN_NONE. Sorted as memcmp does, a parent before its
@@ -75,15 +75,17 @@ size_t patterns_next(const struct patterns *p, struct slice text, size_t at, siz
 size_t patterns_begun(const struct patterns *p, struct slice text, size_t line);
 
 /*
- * patterns_threat(p, text): where the first pattern may have begun that the end of ${text} cuts off, as far as whole steps
- *   tell: the first ends at PATTERN_STEP octets of a pattern, each other one PATTERN_STEPS_GROW times as far from its
+ * patterns_threat(p, text, ahead): where the first pattern may have begun that the end of ${text} cuts off, as far as whole
+ *   steps tell: the first ends at PATTERN_STEP octets of a pattern, each other one PATTERN_STEPS_GROW times as far from its
  *   beginning as the one before.
+ *   Takes   ahead  no pattern began in the first ${ahead} octets when they were looked at before, with less behind them.
+ *                  More octets agree in no more steps, so only the last of them are looked at again: they had no step yet.
  *   Gives   text.len where there is none.
- *   Costs   a search by halving for each octet of ${text}: not for every run.
+ *   Costs   a search by halving for each octet behind those: not for every run.
  */
 #define PATTERN_STEP       8
 #define PATTERN_STEPS_GROW 4
-size_t patterns_threat(const struct patterns *p, struct slice text);
+size_t patterns_threat(const struct patterns *p, struct slice text, size_t ahead);
 
 static inline bool line_end(uint8_t c)
 {

@@ -59,6 +59,7 @@ static enum fault run_join(struct relay *r, struct slice run)
         buf_close(&r->carry);
         joined -= left;
     }
+    r->came += joined;
     r->from->ops->took(r->from, joined);
     return why;
 }
@@ -72,6 +73,7 @@ static enum fault run_write(struct relay *r, struct slice run)
         TRY(carry_keep(r, slice_drop(run, used)));
         used = run.len;
     }
+    r->came += used;
     r->from->ops->took(r->from, used);
     return why;
 }
@@ -105,10 +107,11 @@ enum fault relay_ease(struct relay *r)
 
     r->filter->ease(r->filter, buf_held(&r->carry), out);
     size_t wrote = buf_held(out).len - before;
+    bool full = buf_free(out) == 0;
 
     r->to->ops->wrote(r->to, wrote);
     r->octets += wrote;
-    return FAULT_NONE;
+    return full ? FAULT_FULL : FAULT_NONE;
 }
 
 void relay_close(struct relay *r)

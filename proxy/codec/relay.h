@@ -17,6 +17,7 @@ struct relay {
     struct filter *filter; /* NULL: verbatim */
     struct buf carry;      /* left over at the end of a run */
     bool stuck;            /* ${to} had no room for what is carried: it can go on without more octets */
+    uint64_t came;         /* octets of ${from} taken so far */
     uint64_t octets;       /* written so far */
 };
 
@@ -28,7 +29,8 @@ struct relay {
  */
 enum fault relay_body(struct relay *r) CHECKED;
 
-/* relay_ease(r): nothing has come for a while: the filter may let go of what it left over. Fails FAULT_FULL, as ${to}. */
+/* relay_ease(r): nothing has come for a while: the filter may let go of what it left over. Fails FAULT_FULL: ${to} had no
+ * room for all of it: again when it has. */
 enum fault relay_ease(struct relay *r) CHECKED;
 
 /* relay_close(r): what was held back is dropped and wiped. Harmless on a zeroed one. */

@@ -46,68 +46,63 @@ static size_t run_write(struct scrub *s, struct slice run, size_t n, struct buf 
     return at;
 }
 
-/* ${run}: what is here of a message that is searched by itself; ${whole}: up to its end. */
-static enum fault feed_run(struct scrub *s, struct slice run, bool whole, struct buf *out, size_t *used)
+/*
+ * What need not wait any longer of the first ${n} octets of ${left}; false: there was no room for all of it. It is painted
+ * again when it is fed: only then does it count.
+ */
+static bool let_go(struct scrub *s, struct slice left, size_t n, struct buf *out)
 {
-    size_t settled = whole ? run.len : scrubs_settled(s->scrubs, run);
-
-    *used = run_write(s, run, settled, out);
-    s->hits = s->paint.masks;
-    return *used < settled ? FAULT_FULL : FAULT_NONE;
-}
-
-/* What is painted now is painted again when it is fed: only then does it count. */
-static void ease(struct filter *f, struct slice left, struct buf *out)
-{
-    struct scrub *s = OWNER(f, struct scrub, filter);
     struct scrubs_paint paint = s->paint;
-    size_t ahead = s->ahead, n;
+    size_t ahead = s->ahead, most = scrubs_threat(s->scrubs, slice_first(left, n), ahead);
 
-    if (s->enveloped)
-        return;
-    n = run_write(s, left, scrubs_threat(s->scrubs, left), out);
+    if (most <= ahead)
+        return true;
+    n = run_write(s, left, most, out);
     s->paint = paint;
     s->ahead = n > ahead ? n : ahead;
+    return n == most;
 }
 
-static enum fault feed_enveloped(struct scrub *s, struct slice in, bool last, struct buf *out, size_t *used)
+static void ease(struct filter *f, struct slice left, struct buf *out)
 {
-    size_t n;
+    (void)let_go(OWNER(f, struct scrub, filter), left, left.len, out);
+}
 
-    *used = 0;
-    while (*used < in.len) {
-        struct slice rest = slice_drop(in, *used);
+/* Follow envelopes and messages in what of ${in} was not seen before, up to the last message that ends there. */
+static void messages_follow(struct scrub *s, struct slice in)
+{
+    while (s->followed < in.len) {
+        struct slice rest = slice_drop(in, s->followed);
 
         if (s->envelope < ENVELOPE) {
-            struct slice octets = slice_first(rest, buf_free(out));
-
-            n = envelope_pass(s, octets);
-            TRY(buf_append(out, slice_first(octets, n)));
-            *used += n;
-            if (n == 0)
-                return FAULT_FULL;
+            s->followed += envelope_pass(s, rest);
         } else {
-            bool whole = rest.len >= s->left;
-            enum fault f = feed_run(s, slice_first(rest, (size_t)s->left), whole || last, out, &n);
-
-            *used += n;
-            s->left -= n;
-            if (f != FAULT_NONE || s->left)
-                return f;
+            rest = slice_first(rest, (size_t)s->left);
+            s->followed += rest.len;
+            s->left -= rest.len;
         }
         if (s->envelope == ENVELOPE && s->left == 0) {
             s->envelope = 0;
-            s->paint = (struct scrubs_paint){.masks = s->paint.masks};
+            s->ended = s->followed;
         }
     }
-    return FAULT_NONE;
 }
 
 static enum fault feed(struct filter *f, struct slice in, bool last, struct buf *out, size_t *used)
 {
     struct scrub *s = OWNER(f, struct scrub, filter);
+    size_t settled = last ? in.len : scrubs_settled(s->scrubs, in);
 
-    return s->enveloped ? feed_enveloped(s, in, last, out, used) : feed_run(s, in, last, out, used);
+    if (s->enveloped)
+        messages_follow(s, in);
+    *used = run_write(s, in, settled, out);
+    s->hits = s->paint.masks;
+    s->followed -= s->followed < *used ? s->followed : *used;
+    s->ended -= s->ended < *used ? s->ended : *used;
+    if (*used < settled)
+        return FAULT_FULL;
+    /* Who waits for a message has it. */
+    return s->ended && !let_go(s, slice_drop(in, *used), s->ended, out) ? FAULT_FULL : FAULT_NONE;
 }
 
 void scrub_begin(struct scrub *s, const struct scrubs *set, enum media media)

@@ -30,9 +30,11 @@
  *      so that each asks only for what lies between its cut and the cut before, and long values would be told in parts.
  *      Less than PATTERN_STEP octets of a value can get out so, where the host itself falls silent in the middle of it; the
  *      rest is masked when it comes.
- *   4. A gRPC message (MEDIA_GRPC: a flag octet, a length of four, the message) is searched by itself, and its end
- *      settles it; the envelope goes out as it comes. Whoever may choose where messages end may cut a value in two:
- *      MEDIA_GRPC is for answers of hosts that speak gRPC, not for what merely is labelled so.
+ *   4. Who waits for a gRPC message (MEDIA_GRPC: a flag octet, a length of four, the message) waits for its end, and that is
+ *      no word end. So what is left over up to the end of a message is let go with its last octet, by the steps of rule 3:
+ *      nothing can be asked by it that can't be asked by a silence. Else the octets are searched as one stream, envelopes
+ *      and all: a label may be wrong, and whoever chooses where messages end does not cut a value in two by that, but for
+ *      the less than PATTERN_STEP octets that get out in front of a silence, too.
  *
  * An exchange that is cut off: what was left over is dropped with it, since it may be most of a value.
  */
@@ -45,12 +47,16 @@ struct scrub {
     bool enveloped;   /* MEDIA_GRPC */
     uint8_t envelope; /* octets of the envelope that went by */
     uint64_t left;    /* octets of the message that are still to come */
-    size_t ahead;     /* octets at the front of what comes next that are out, by ease */
+    /* octets at the front of what comes next: */
+    size_t followed; /* in which messages were followed */
+    size_t ended;    /* up to the last end of a message; 0: none */
+    size_t ahead;    /* that were let go */
 };
 
 /*
  * scrub_begin(s, set, media): a filter at the beginning of a stream; to begin another stream, begin again.
  *   Takes   set    not NULL; outlives the filter.
- *   Costs   feed copies once and reads twice. It never gives FAULT_AGAIN.
+ *   Costs   feed copies once and reads twice; where messages end, what is left over (SCRUB_PIECE at most) once more. It
+ *           never gives FAULT_AGAIN.
  */
 void scrub_begin(struct scrub *s, const struct scrubs *set, enum media media);

@@ -16,6 +16,7 @@ static_assert(PATTERN_START == SCRUB_LEAST, "every pattern has a start");
 
 struct scrubs {
     unsigned holds;
+    struct purse *purse;
     bool blanks; /* a pattern has SP or HTAB in it */
     size_t longest;
     uint64_t key;
@@ -25,15 +26,19 @@ struct scrubs {
 
 /* --- build ------------------------------------------------------------------------------------------------- */
 
-/* All spellings of all values one behind the other in ${pool}; NULL: they are only measured. */
+/*
+ * All spellings of all values one behind the other in ${pool}; NULL: they are only measured. Each is written to ${scratch}
+ * first, and kept unless one of the same value is equal: most values have few that differ.
+ */
 struct build {
     struct scrubs *scrubs;
     const struct secret *const *values;
     size_t n;
-    uint8_t *pool;
+    uint8_t *scratch, *pool;
     size_t pooled;
     struct pattern *pattern;
     size_t count;
+    uint8_t key[crypto_shorthash_KEYBYTES];
 };
 
 static bool line_ends_in(struct slice text)
@@ -85,10 +90,23 @@ static struct slice value_core(struct slice value)
 static enum fault build_value(void *cookie, struct slice value)
 {
     struct build *b = cookie;
+    uint8_t sum[SPELLINGS][crypto_shorthash_BYTES];
+    size_t sums = 0;
 
     value = value_core(value);
-    for (size_t i = 0; value.len >= SCRUB_LEAST && i < spelling_count; i++)
-        build_cut(b, spelling_write(i, value, b->pool ? b->pool + b->pooled : NULL));
+    for (size_t i = 0; value.len >= SCRUB_LEAST && i < SPELLINGS; i++) {
+        size_t n = spelling_write(i, value, b->scratch), k = 0;
+
+        crypto_shorthash(sum[sums], b->scratch, n, b->key);
+        while (k < sums && memcmp(sum[k], sum[sums], sizeof *sum) != 0)
+            k++;
+        if (n == 0 || k < sums)
+            continue;
+        sums++;
+        if (b->pool)
+            memcpy(b->pool + b->pooled, b->scratch, n);
+        build_cut(b, n);
+    }
     return FAULT_NONE;
 }
 
@@ -213,6 +231,20 @@ static enum fault table_make(void *cookie, uint8_t *into, size_t octets)
     return FAULT_NONE;
 }
 
+static enum fault table_open(struct build *b)
+{
+    struct scrubs *s = b->scrubs;
+    size_t octets = patterns_size(&s->sizes);
+
+    if (s->purse && !purse_take(&s->purse->locked, octets))
+        return FAULT_NO_MEMORY;
+    enum fault f = secret_table(octets, &s->table);
+
+    if (f != FAULT_NONE && s->purse)
+        purse_give(&s->purse->locked, octets);
+    return f;
+}
+
 static enum fault pool_make(void *cookie, uint8_t *into, size_t octets)
 {
     struct build *b = cookie;
@@ -222,37 +254,76 @@ static enum fault pool_make(void *cookie, uint8_t *into, size_t octets)
     TRY(build_values(b));
     build_sort(b);
     build_measure(b);
-    TRY(secret_table(patterns_size(&b->scrubs->sizes), &b->scrubs->table));
+    TRY(table_open(b));
     return secret_fill(b->scrubs->table, table_make, b);
 }
 
-enum fault scrubs_new(const struct secret *const *values, size_t n, struct scrubs **out)
+/* With a scratch for one spelling. */
+static enum fault scratch_use(void *cookie, uint8_t *into, size_t octets)
+{
+    struct build *b = cookie;
+    struct secret *pool;
+
+    (void)octets;
+    b->scratch = into;
+    TRY(build_values(b));
+    b->pattern = calloc(b->count, sizeof *b->pattern);
+    if (!b->pattern)
+        return FAULT_NO_MEMORY;
+    TRY(secret_table(b->pooled, &pool));
+    enum fault f = secret_fill(pool, pool_make, b);
+
+    secret_free(pool);
+    return f;
+}
+
+/* The octets of all values that are long enough, and of the longest. */
+static size_t values_octets(const struct secret *const *values, size_t n, size_t *longest)
+{
+    size_t all = 0;
+
+    *longest = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t octets = secret_len(values[i]);
+
+        if (octets < SCRUB_LEAST)
+            continue;
+        all += octets;
+        *longest = octets > *longest ? octets : *longest;
+    }
+    return all;
+}
+
+enum fault scrubs_new(const struct secret *const *values, size_t n, struct purse *purse, struct scrubs **out)
 {
     struct build b = {.values = values, .n = n};
-    struct secret *pool;
-    enum fault f = FAULT_NO_MEMORY;
+    struct secret *scratch;
+    size_t longest, all = values_octets(values, n, &longest);
+    enum fault f;
 
     *out = NULL;
-    TRY(build_values(&b));
-    if (b.count == 0)
+    if (all == 0)
         return FAULT_NONE;
-    b.pattern = calloc(b.count, sizeof *b.pattern);
+    if (all > SCRUBS_MOST)
+        return FAULT_OVERLOADED;
     b.scrubs = calloc(1, sizeof *b.scrubs);
-    if (!b.pattern || !b.scrubs)
-        goto free_lists;
-    f = secret_table(b.pooled, &pool);
-    if (f != FAULT_NONE)
-        goto free_lists;
+    if (!b.scrubs)
+        return FAULT_NO_MEMORY;
     b.scrubs->holds = 1;
-    f = secret_fill(pool, pool_make, &b);
-    secret_free(pool);
+    b.scrubs->purse = purse;
+    randombytes_buf(b.key, sizeof b.key);
+    f = secret_table(longest * SPELLING_MAX, &scratch);
     if (f != FAULT_NONE)
-        goto free_lists;
-    *out = b.scrubs;
-    b.scrubs = NULL;
-free_lists:
-    free(b.scrubs);
+        goto free_scrubs;
+    f = secret_fill(scratch, scratch_use, &b);
+    secret_free(scratch);
     free(b.pattern);
+    if (f == FAULT_NONE) {
+        *out = b.scrubs;
+        return FAULT_NONE;
+    }
+free_scrubs:
+    free(b.scrubs);
     return f;
 }
 
@@ -267,6 +338,8 @@ void scrubs_drop(struct scrubs *s)
 {
     if (!s || --s->holds)
         return;
+    if (s->purse)
+        purse_give(&s->purse->locked, secret_len(s->table));
     secret_free(s->table);
     free(s);
 }
@@ -277,7 +350,8 @@ void scrubs_drop(struct scrubs *s)
 struct question {
     const struct scrubs *scrubs;
     struct slice text;
-    size_t n; /* patterns that begin in the first ${n} octets; or, for settled, where the last line begins */
+    size_t
+        n; /* patterns that begin in the first ${n} octets; for settled, where the last line begins; for threat, ahead */
     uint8_t *into;
     struct scrubs_paint *paint;
     size_t answer;
@@ -349,13 +423,13 @@ static enum fault ask_threat(void *cookie, struct slice table)
     struct question *q = cookie;
     struct patterns p = patterns_lent(q->scrubs, table);
 
-    q->answer = patterns_threat(&p, q->text);
+    q->answer = patterns_threat(&p, q->text, q->n);
     return FAULT_NONE;
 }
 
-size_t scrubs_threat(const struct scrubs *s, struct slice text)
+size_t scrubs_threat(const struct scrubs *s, struct slice text, size_t ahead)
 {
-    struct question q = {.scrubs = s, .text = text};
+    struct question q = {.scrubs = s, .text = text, .n = ahead};
 
     return secret_lend(s->table, ask_threat, &q) == FAULT_NONE ? q.answer : 0;
 }

@@ -1,5 +1,6 @@
 #include "spelling.h"
 #include "escape.h"
+#include <assert.h>
 #include <sodium.h>
 
 #define RESPELLED 8
@@ -70,7 +71,7 @@ static const char base64[2][LETTERS + 1] = {
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"};
 
-const size_t spelling_count = FORMS + 2 * PHASES;
+static_assert(SPELLINGS == FORMS + 2 * PHASES, "the header says how many there are");
 
 /* How one octet is spelled. */
 struct letter {

@@ -17,7 +17,7 @@
 #define SPELLING_MAX 6
 
 /* How many there are; the first, 0, is the value as it is. Many are the same for most values. */
-extern const size_t spelling_count;
+#define SPELLINGS 33
 
 /*
  * spelling_write(i, value, into): spelling ${i} of ${value}.

@@ -109,16 +109,21 @@ static enum fault exchange_JUDGE(struct exchange *x)
 {
     TRY(judge_request(x));
     x->source = x->client.stream;
-    x->state = x->plan == PLAN_COUNT || x->plan == PLAN_OPEN ? EXCHANGE_HOLD : EXCHANGE_CONNECT;
     x->opened = NOT_ASKED;
-    return FAULT_NONE;
+    if (x->plan == PLAN_COUNT || x->plan == PLAN_OPEN) {
+        x->state = EXCHANGE_HOLD;
+        return FAULT_NONE;
+    }
+    x->state = EXCHANGE_CONNECT;
+    return grants_fill(&x->grants, &x->request, x->fills, &x->filled);
 }
 
 /* --- HOLD: the length after substitution stands in the head, so the body comes first -------------------- */
 
 static enum fault exchange_HOLD(struct exchange *x)
 {
-    TRY(request_hold(x));
+    TRY(request_hold(x)); /* for hours, perhaps: the head's values come last */
+    TRY(grants_fill(&x->grants, &x->request, x->fills, &x->filled));
     x->state = EXCHANGE_CONNECT;
     return FAULT_NONE;
 }
@@ -205,8 +210,16 @@ static bool exchange_over(const struct exchange *x, enum fault down)
     return down == FAULT_NONE;
 }
 
+/* A WebSocket may go on for days: it ends when its host may not have any more what it began with. */
+static enum fault tunnel_judge(const struct exchange *x)
+{
+    return !x->frames || verdict_same(x->record, x->client.sandbox->record, &x->host) ? FAULT_NONE
+                                                                                      : FAULT_REVOKED;
+}
+
 static enum fault exchange_RELAY(struct exchange *x)
 {
+    TRY(tunnel_judge(x));
     size_t in = lease_read(&x->lease);
     enum fault up = x->up_at == WRITE_DONE ? FAULT_NONE : request_send(x);
 
@@ -324,6 +337,7 @@ void exchange_end(struct exchange *x, enum fault why, int status)
     response_close(x);
     frames_close(x);
     record_drop(x->record);
+    record_drop(x->grants.counted);
     sandbox_drop(x->client.sandbox);
     if (spare_count >= SPARE_MAX) {
         free(x);

@@ -64,9 +64,9 @@ struct exchange {
     struct tally tally;
     struct relay up;
     bool held;           /* it is being collected */
-    uint64_t counted_by; /* the version of the sandbox' record when that began */
     size_t used_by_head; /* of grants.used_count: what a body that is given up did not use */
-    struct buf filled;   /* the head's values with tokens replaced */
+    uint64_t fills;      /* octets of the head's values once their tokens are replaced; 0: none is */
+    struct buf filled;   /* these */
     struct buf saved;    /* the head, where the stream's buffer has no room for it any more */
     enum media media;    /* of the body */
     enum body_plan plan;
@@ -79,7 +79,7 @@ struct exchange {
     struct ease ease; /* of what scrub left over */
     bool eased;       /* it waited long enough */
     uint64_t
-        ease_at; /* octets out and left over when it was looked at last: where nothing has come, nothing waits anew */
+        ease_at; /* octets that had come when it was looked at last: where nothing has come, nothing waits anew */
     uint64_t scrubbed; /* values masked so far; of scrub's hits, so many are in it */
     uint64_t scrub_seen;
 

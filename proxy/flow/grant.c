@@ -56,13 +56,15 @@ static enum token_verdict body_verdict(struct grants *g, struct slice token, con
     return verdict_token(g->record, token, g->host, PLACE_FIELD, s);
 }
 
-/* A request may last for days, and what it began with be taken back. What was counted is not asked again: its length stands. */
+/* A request may last for days, and what it began with be taken back. A body is written as it was counted: its length
+ * stands. */
 static bool withdrawn(const struct grants *g, struct slice token, enum place place)
 {
+    const struct record *now = g->silent && g->place == PLACE_BODY ? g->counted : *g->now;
     const struct record_secret *s;
 
-    return !g->silent && *g->now != g->record &&
-           verdict_token(*g->now, token, g->host, place, &s) != TOKEN_GRANTED;
+    return now != g->record && (verdict_host(now, g->host) != FAULT_NONE ||
+                                verdict_token(now, token, g->host, place, &s) != TOKEN_GRANTED);
 }
 
 static enum fault last_measure(void *cookie, struct slice value)
@@ -274,7 +276,7 @@ static enum fault target_fill(struct grants *g, struct head *head, struct buf *o
 }
 
 /* First pass: how large will it be? Counts, and finds what forbids the request, before anything is written. */
-static enum fault fill_measure(struct grants *g, const struct head *head, size_t most, uint64_t *values)
+enum fault grants_measure(struct grants *g, const struct head *head, size_t most, uint64_t *values)
 {
     uint64_t whole = 0;
 
@@ -291,16 +293,14 @@ static enum fault fill_measure(struct grants *g, const struct head *head, size_t
     return whole > most ? FAULT_HEAD_TOO_LARGE : FAULT_NONE;
 }
 
-enum fault grants_fill(struct grants *g, struct head *head, struct buf *filled, size_t most)
+enum fault grants_fill(struct grants *g, struct head *head, uint64_t values, struct buf *filled)
 {
-    uint64_t values;
-    enum fault why = fill_measure(g, head, most, &values);
-
-    if (why != FAULT_NONE || values == 0)
-        return why;
+    if (values == 0)
+        return FAULT_NONE;
     TRY(buf_open(filled, values));
     g->silent = true;
-    why = target_fill(g, head, filled);
+    enum fault why = target_fill(g, head, filled);
+
     for (size_t i = 0; i < head->fields && why == FAULT_NONE; i++)
         why = field_fill(g, &head->field[i], filled);
     g->silent = false;

@@ -14,6 +14,7 @@
 struct grants {
     struct record *record;     /* of the request's beginning; held by the exchange */
     struct record *const *now; /* the newest there is: what it does not grant any more is not put in */
+    struct record *counted;    /* the newest when they were counted: what is written is that. Held likewise */
     const struct host *host;
     enum place place; /* where the octets that are looked at stand */
     bool block;       /* denied_token = block */
@@ -36,11 +37,18 @@ struct granted grants_token(void *cookie, struct slice token, const struct where
 void grants_again(struct grants *g, bool silent);
 
 /*
- * grants_fill(g, head, filled, most): every token in ${head}'s field values and target replaced, names and fixed fields left
- *   alone.
- *   Takes   filled  closed; opened when there is anything to replace, and then holds the new values. most: what the head's
- *                   fields may come to.
+ * grants_measure(g, head, most, values): counts the tokens in ${head}'s field values and target, and says what forbids them.
+ *   Takes   most: what the head's fields may come to.
+ *   Gives   *values: what grants_fill needs; 0: there is nothing to replace.
  *   Fails   FAULT_HEAD_TOO_LARGE, FAULT_TARGET_TOO_LARGE, FAULT_TOKEN_DENIED, FAULT_SECRET_UNUSABLE, FAULT_NO_MEMORY.
  *   Costs   one search per field; no copy and no memory without a token.
  */
-enum fault grants_fill(struct grants *g, struct head *head, struct buf *filled, size_t most) CHECKED;
+enum fault grants_measure(struct grants *g, const struct head *head, size_t most, uint64_t *values) CHECKED;
+
+/*
+ * grants_fill(g, head, values, filled): each of these tokens replaced; names and fixed fields are left alone.
+ *   Takes   values  grants_measure's, while *g->now was the same. filled  closed; opened when there is anything to replace,
+ *                   and then holds the new values.
+ *   Fails   FAULT_NO_MEMORY.
+ */
+enum fault grants_fill(struct grants *g, struct head *head, uint64_t values, struct buf *filled) CHECKED;

@@ -47,9 +47,17 @@ static enum fault judge_rate(struct exchange *x)
 /* A host that may have values is asked for the whole answer as it is, so that they are found in it. */
 static enum fault judge_answer(struct exchange *x, const struct secret_set *given)
 {
+    static const struct quota_rate builds = {128, 16};
+    struct sandbox *s = x->client.sandbox;
+    int64_t now_ms = worker_now_ms(x->worker);
+
     if (!x->worker->config->scrub)
         return FAULT_NONE;
-    TRY(scrubcache_take(&x->client.sandbox->scrubs, x->record, given, &x->scrubs));
+    if (!scrubcache_has(&s->scrubs, x->record, given))
+        x->retry_after_ms = quota_take(s->quota, QUOTA_SCRUBS, builds, now_ms);
+    if (x->retry_after_ms)
+        return FAULT_TOO_MANY_REQUESTS;
+    TRY(scrubcache_take(&s->scrubs, x->record, given, &s->purse, now_ms, &x->scrubs));
     if (!x->scrubs)
         return FAULT_NONE;
     head_remove(&x->request, TRAIT_PART);
@@ -71,11 +79,12 @@ static enum fault judge_tokens(struct exchange *x)
         places = 0;
     x->grants = (struct grants){.record = x->record,
                                 .now = &x->client.sandbox->record,
+                                .counted = record_hold(x->record),
                                 .host = &x->host,
                                 .block = block,
                                 .grows = config->body_spool_octets};
     if (secure)
-        TRY(grants_fill(&x->grants, &x->request, &x->filled, config->head_octets));
+        TRY(grants_measure(&x->grants, &x->request, config->head_octets, &x->fills));
     TRY(judge_answer(x, &given));
     x->looks = block || places & (1u << PLACE_BODY | 1u << PLACE_FIELD);
     x->media = head_count(&x->request, FIELD_CONTENT_TYPE) > 1 /* readers may differ */

@@ -11,7 +11,7 @@
 /*
  * judge_request(x): host allowed, authority the connection's, rate, plain HTTP, tokens in the head; then the body's plan.
  *   Takes   x->request and x->record.
- *   Gives   x->host, x->grants, x->filled with the tokens of the head replaced, x->scrubs, x->plan.
+ *   Gives   x->host, x->grants and x->fills with the tokens of the head counted, x->scrubs, x->plan.
  *   Fails   the faults that the client is told: contract section 4.
  */
 enum fault judge_request(struct exchange *x) CHECKED;

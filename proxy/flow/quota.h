@@ -3,7 +3,7 @@
 #include "slice.h"
 
 /*
- * quota - a sandbox's connections, requests, leaf mints and reset streams, counted over all workers.
+ * quota - a sandbox's connections, requests, leaf mints, reset streams and sets of patterns, counted over all workers.
  *
  *   Layer   flow.
  *   Why     the kernel spreads a sandbox's connections over the workers unevenly, so a share for each would refuse too
@@ -27,7 +27,14 @@ unsigned quota_slot(struct slice id);
 unsigned quota_connection(unsigned slot);
 void quota_connection_end(unsigned slot);
 
-enum quota_kind { QUOTA_REQUEST, QUOTA_MINT_ALLOWED, QUOTA_MINT_DENIED, QUOTA_RESET, QUOTA_KINDS };
+enum quota_kind {
+    QUOTA_REQUEST,
+    QUOTA_MINT_ALLOWED,
+    QUOTA_MINT_DENIED,
+    QUOTA_RESET,
+    QUOTA_SCRUBS,
+    QUOTA_KINDS
+};
 
 struct quota_rate {
     uint64_t burst, per_s; /* both at least 1 */

@@ -67,7 +67,6 @@ static void filter_begin(struct exchange *x, bool silent)
 
 static enum fault count_begin(struct exchange *x)
 {
-    x->counted_by = x->client.sandbox->record->version;
     x->grants.used_count = x->used_by_head;
     x->up = (struct relay){.from = x->source, .to = &x->tally.stream};
     TRY(body_open(x));
@@ -123,10 +122,23 @@ static void hold_drop(struct exchange *x)
     x->grants.used_count = x->used_by_head;
 }
 
-/* A body may take hours to come, and what its first tokens stood for be taken back meanwhile: it is counted anew. */
+/* A body may take hours to come, and what was counted be taken back meanwhile. */
 static bool count_outdated(const struct exchange *x)
 {
-    return x->grants.put > 0 && x->counted_by != x->client.sandbox->record->version;
+    return (x->fills > 0 || x->grants.put > 0) && x->grants.counted != x->client.sandbox->record;
+}
+
+static enum fault count_again(struct exchange *x)
+{
+    record_drop(x->grants.counted);
+    x->grants.counted = record_hold(x->client.sandbox->record);
+    x->grants.used_count = 0;
+    x->grants.silent = false;
+    TRY(grants_measure(&x->grants, &x->request, x->worker->config->head_octets, &x->fills));
+    x->used_by_head = x->grants.used_count;
+    TRY(hold_end(x));
+    TRY(count_begin(x));
+    return FAULT_FULL; /* again, when the others had their turn */
 }
 
 enum fault request_hold(struct exchange *x)
@@ -142,17 +154,14 @@ enum fault request_hold(struct exchange *x)
 
     x->progress += x->tally.octets + x->unpacked.came - before;
     TRY(x->grants.why);
-    if (why == FAULT_END && count_outdated(x)) {
-        TRY(hold_end(x));
-        TRY(count_begin(x));
-        return FAULT_FULL; /* again, when the others had their turn */
-    }
+    if (why != FAULT_END && !hold_gives_up(x, why))
+        return why;
+    if (count_outdated(x))
+        return count_again(x);
     if (why == FAULT_END)
         hold_settle(x);
-    else if (hold_gives_up(x, why))
-        hold_drop(x);
     else
-        return why;
+        hold_drop(x);
     return hold_end(x);
 }
 
@@ -217,6 +226,7 @@ static enum fault send_end(struct exchange *x)
 {
     struct head trailers HEAD_UNSET;
     struct buf filled = {0};
+    uint64_t values = 0;
 
     head_begin(&trailers);
     TRY(x->source->ops->trailers(x->source, &trailers));
@@ -224,9 +234,9 @@ static enum fault send_end(struct exchange *x)
         head_remove(&trailers, TRAIT_DIGEST);
     x->grants.silent = false;
 
-    enum fault why = x->client.host
-                         ? grants_fill(&x->grants, &trailers, &filled, x->worker->config->head_octets)
-                         : FAULT_NONE;
+    if (x->client.host)
+        TRY(grants_measure(&x->grants, &trailers, x->worker->config->head_octets, &values));
+    enum fault why = grants_fill(&x->grants, &trailers, values, &filled);
 
     if (why == FAULT_NONE)
         why = x->up.to->ops->write_end(x->up.to, &trailers);

@@ -155,17 +155,18 @@ static enum fault pass_head(struct exchange *x)
 
 /* --- body and end --------------------------------------------------------------------------------------- */
 
-/* Octets are left over: their time begins when something has come, or when they were eased and some are left. */
+/* Octets are left over: their time begins when something has come. What was eased stays so until then: there may have been
+ * no room for it. */
 static void left_watch(struct exchange *x)
 {
-    uint64_t at = x->down.octets + buf_held(&x->down.carry).len;
-
-    if (!x->down.carry.base) {
-        ease_cancel(&x->worker->eases, &x->ease);
-    } else if (x->ease_at != at) {
+    if (x->down.carry.base && x->ease_at == x->down.came)
+        return;
+    x->eased = false;
+    x->ease_at = x->down.came;
+    if (x->down.carry.base)
         ease_wait(&x->worker->eases, &x->ease);
-        x->ease_at = at;
-    }
+    else
+        ease_cancel(&x->worker->eases, &x->ease);
 }
 
 static enum fault pass_body(struct exchange *x)
@@ -173,12 +174,15 @@ static enum fault pass_body(struct exchange *x)
     uint64_t before = x->down.octets;
     enum fault why = relay_body(&x->down);
 
-    if (why == FAULT_AGAIN && x->eased)
-        TRY(relay_ease(&x->down));
-    x->eased = false;
+    left_watch(x);
+    if (why == FAULT_AGAIN && x->eased) {
+        enum fault eased = relay_ease(&x->down);
+
+        x->eased = eased == FAULT_FULL;
+        why = eased == FAULT_NONE ? why : eased;
+    }
     x->progress += x->down.octets - before;
     exchange_scrubbed(x, 0);
-    left_watch(x);
     if (why != FAULT_END)
         return why;
     x->down_at = WRITE_END;

@@ -6,13 +6,15 @@
 /* What one sandbox' bodies may hold of a worker, or one body of the largest kind. */
 #define PURSE_MEMORY ((uint64_t)128 << 20)
 #define PURSE_DISK   ((uint64_t)1 << 30)
+#define PURSE_LOCKED ((uint64_t)16 << 20) /* a quarter of the arena */
 
 static struct purse purse_new(const struct config *config)
 {
     uint64_t memory = config->body_memory_octets, disk = config->body_spool_octets;
 
     return (struct purse){.memory = memory > PURSE_MEMORY ? memory : PURSE_MEMORY,
-                          .disk = disk > PURSE_DISK ? disk : PURSE_DISK};
+                          .disk = disk > PURSE_DISK ? disk : PURSE_DISK,
+                          .locked = PURSE_LOCKED};
 }
 
 /* What hangs on the sandbox' CA: made together, replaced together. */

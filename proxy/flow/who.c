@@ -124,7 +124,9 @@ static enum fault who_learn(struct who *who, const char *id, const redisReply *r
         record_drop(record);
         return FAULT_FORGED; /* an older version was brought back */
     }
-    if (s) {
+    if (s && record->version == s->record->version) {
+        record_drop(record); /* what is open holds on to what is made of the one that we have */
+    } else if (s) {
         TRY(sandbox_update(s, record));
     } else {
         TRY(sandbox_new(who->worker, record, &s));

@@ -3,6 +3,7 @@ import os
 import secrets
 import stat
 import sys
+import time
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -10,12 +11,13 @@ from bodyhouse import BINARY, JSON, LIMITS, MEMORY, MIB, KIB, SPOOL, TEXT, Bodie
 from bodyhouse import is_root, padded, said, say, see_body, see_framed
 from case import Bench, see, see_equal
 from house import await_until
-from meeting import CHUNKED, Early, Meeting, each_meeting, see_whole
+from meeting import CHUNKED, VERSIONS, Early, Meeting, each_meeting, see_whole
 from origin import reply
 from reference import CODINGS, DIGESTS, zstandard
 from rehouse import rehouse_last
 
 bench = Bench()
+IDLE_S = 3
 case = each_meeting(bench)
 
 # --- lengths ---------------------------------------------------------------------------------------------------------------
@@ -264,11 +266,56 @@ def not_opened(meeting, name, counts):
 @case("what is not of its coding, or of one that nobody opens, goes on as it is", packed_rows(BROKEN))
 def broken(meeting, name, counts):
     coding, pack = BROKEN[name]
-    body = pack(b'{"a":"%s","k":"%s"}' % (secrets.token_hex(20000).encode(), meeting.token))
-    seen = said(meeting, b"/broken", JSON, (b"content-encoding", coding.encode()), body=body, counted=counts)
+    body = pack(b'{"k":"%s","a":"%s"}' % (meeting.token, secrets.token_hex(20000).encode()))
+    path, long = "/broken/" + secrets.token_hex(4), meeting.house.a.tokens["LONG"]
+    fields = [JSON, (b"content-encoding", coding.encode()), (b"x-key", long)]
+    seen = said(meeting, path.encode(), *fields, body=body, counted=counts)
     see_body(seen, body)
     see_equal(seen.all("content-encoding"), [coding.encode()], "Content-Encoding")
     see_framed(meeting, seen, len(body) if counts else None)
+    see_equal(meeting.audited(path)["secrets"], ["LONG"], "the secrets that were used, in the head alone")
+
+
+@case(
+    "of two types readers may choose either: nothing is put into such a body",
+    [
+        (f"{how}, {order}", how, order)
+        for how in ("with a length", "gzip, with a length", "streaming")
+        for order in ("JSON first", "text first", "the same twice")
+    ],
+)
+def two_types(meeting, how, order):
+    coding, counts = HOW[how]
+    types = {"JSON first": [JSON, TEXT], "text first": [TEXT, JSON], "the same twice": [JSON, JSON]}[order]
+    body, path = b'{"k":"%s"}' % meeting.token, "/types/" + secrets.token_hex(4)
+    packed = CODINGS[coding][0](body) if coding else body
+    fields = types + ([(b"content-encoding", coding.encode())] if coding else [])
+    seen = said(meeting, path.encode(), *fields, body=packed, counted=counts)
+    see_body(seen, packed)
+    see_equal(seen.all("content-type"), [kind for _, kind in types], "Content-Type")
+    see_framed(meeting, seen, len(packed) if counts else None)
+    see_equal(meeting.audited(path)["secrets"], [], "the secrets that were used")
+
+
+@bench.case("a coded body that comes slowly is waited for, though it says nothing yet", [("gzip", "gzip")])
+def comes_slowly(house, coding):
+    house.again(*LIMITS, f"idle_timeout = {IDLE_S}s", workers=1)
+    talks = [Meeting(house, client, "h1").open() for client in VERSIONS]
+    packed = CODINGS[coding][0](b"k " + house.a.tokens["S2"])
+    packed = packed[:3] + b"\x08" + packed[4:10] + b"name" * 4 + b"\0" + packed[10:]  # RFC 1952 s.2.3: FNAME
+    for talk in talks:
+        talk.begin(b"POST", b"/slow", TEXT, (b"content-encoding", coding.encode()), framing=len(packed))
+        talk.send(packed[:10])
+    for at in range(10, 10 + 2 * IDLE_S + 2):
+        time.sleep(0.5)  # here the time is what is tested: an octet in each, of a name that is longer than idle_timeout
+        for talk in talks:
+            talk.send(packed[at : at + 1])
+    for talk in talks:
+        talk.send(packed[at + 1 :], end=True)
+        see_whole(talk.answer())
+        see_equal(house.origin.requests[-1].body, b"k " + house.value("S2"), "the body")
+        talk.client.end()
+    house.again(*LIMITS, workers=1)
 
 
 # --- digests ---------------------------------------------------------------------------------------------------------------

@@ -7,15 +7,18 @@ import threading
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from bodyhouse import JSON, LIMITS, MIB, SPOOL, TEXT, BodiesHouse, padded, said, say, see_body, see_framed
+from bodyhouse import BOTH, JSON, KIB, LIMITS, MIB, SPOOL, TEXT, BodiesHouse, padded, said, say, see_body, see_framed
 from case import Bench, see, see_equal
-from meeting import CHUNKED, Meeting, each_meeting, see_whole
+from house import request
+from meeting import CHUNKED, Early, Meeting, each_meeting, see_whole
+from origin import reply
 from reference import CODINGS
 from rehouse import rehouse_last
 
 bench = Bench()
 case = each_meeting(bench)
 PURSE_MEMORY = 128 * MIB  # what a sandbox' bodies may hold of a worker
+DENSE = 256 * MIB
 GROWN = 48 * MIB  # of the worker, while little of a body may be held: an instrumented build keeps what was freed
 SOAK = os.environ.get("OSB_SOAK") == "1"
 
@@ -145,6 +148,44 @@ def expands_head(meeting):
     see_equal(len(meeting.origin.begun), count, "requests that the host knows of")
 
 
+BIG = b"\1" * 64 * KIB  # six times as long in JSON
+
+
+class CostHouse(BodiesHouse):
+    def furnish(self):
+        super().furnish()
+        self.secret("A", "BIG", *BOTH, value=BIG, canary=False)
+        self.big = self.sandbox("sbBig", "127.0.0.4", "A")
+
+
+@bench.case(
+    "D while a body is counted that grows much, others are answered",
+    [(f"{client}, {how}", client, how) for client, how in (("h1", "plain"), ("h1", "gzip"), ("h2", "gzip"))],
+)
+def dense(house, client, how):
+    if f"body_spool = {DENSE}" not in house.config:
+        house.again(f"body_spool = {DENSE}", workers=1)
+    first, house.a = house.a, house.big
+    ask = request("GET", "/beside", "echo.test")
+    try:
+        with Meeting(house, client, "h1") as meeting, house.client(house.b, "echo.test") as other:
+            body = b'["%s"]' % b'","'.join([house.big.tokens["BIG"]] * 500)
+            packed = body if how == "plain" else CODINGS[how][0](body)
+            meeting.script("/dense", Early([reply(413, b"seen")]))  # what it becomes is not to be sent
+            see_whole(meeting.ask(b"GET", b"/before"))  # so that both have a connection to the host
+            see_equal(other.ask(ask).status, 200, "the other's status before")
+            count, talk = len(meeting.origin.begun), meeting.open()
+            fields = [JSON] + ([(b"content-encoding", how.encode())] if how != "plain" else [])
+            talk.begin(b"POST", b"/dense", *fields, framing=len(packed))
+            talk.send(packed, end=True)
+            see_equal(other.ask(ask).status, 200, "the other's status")
+            begun = [seen.start for seen in meeting.origin.begun[count:]]
+            see(not any(b"/dense" in start for start in begun), f"the other one had to wait: {begun}")
+            see_whole(talk.answer(), 413, b"seen")
+    finally:
+        house.a = first
+
+
 # --- many at once ----------------------------------------------------------------------------------------------------------
 
 
@@ -197,4 +238,4 @@ def purse_disk(house, size):
 
 
 rehouse_last(bench, *LIMITS)
-bench.run(lambda build: BodiesHouse(build, workers=1))
+bench.run(lambda build: CostHouse(build, workers=1))

@@ -22,6 +22,8 @@ FEW = request("GET", "/few", "api.test", *["X: y"] * 20)
 
 
 class LifeHouse(Rehouse):
+    kills_workers = True
+
     def short_lived(self, name, address, *words):
         """A sandbox made with more options than the fixture's."""
         env, ca = f"{self.folder}/{name}.env", f"{self.folder}/{name}.ca.pem"

@@ -29,7 +29,7 @@ static size_t bounded(size_t n, size_t most)
 
 static void decode(enum packing how, struct slice in, const uint8_t *cuts, size_t cap, struct outcome *o)
 {
-    struct purse purse = {packing_table[how].memory, 0};
+    struct purse purse = {.memory = packing_table[how].memory, .disk = 0};
     struct decoder *d;
     struct buf out = {0};
     unsigned turn = 0;

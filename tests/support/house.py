@@ -117,7 +117,10 @@ class Sandbox:
 
 
 class House:
+    """kills_workers: the suite does that itself; else one that was killed is a crash."""
+
     kind_of_origin = Origin
+    kills_workers = False
 
     def __init__(self, build, config=(), environment=None, workers=2, names=NAMES):
         self.build, self.config, self.environment, self.workers = (
@@ -454,6 +457,7 @@ class House:
             ("every line of the audit log is one JSON object of printable ASCII", self.see_audit_clean),
             ("no name was asked for that no allowlist holds", self.see_questions),
             ("TERM ends the proxy with 0", self.see_end),
+            ("no worker was killed, by an assertion or a crash", self.see_workers_lived),
             ("no sanitizer has spoken", self.see_sanitizers),
         ]
 
@@ -516,6 +520,12 @@ class House:
 
     def see_end(self):
         see_equal(self.stop_proxy(), 0, "the exit code")
+
+    def see_workers_lived(self):
+        killed = re.search(rb"[^\n]*a worker was killed[^\n]*", self.proxy.said())
+        see(
+            killed is None or self.kills_workers, f"the log says: {short(killed.group(), 300) if killed else ''}"
+        )
 
     def see_sanitizers(self):
         hit = SANITIZER.search(self.proxy.said())

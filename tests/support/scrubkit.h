@@ -43,7 +43,7 @@ static inline void kits_open(void)
             ck_assert_int_eq(secret_new(slice_text(kits[k].value[n]), &secret[n]), FAULT_NONE);
             ref_add(&kits[k].ref, slice_text(kits[k].value[n]));
         }
-        ck_assert_int_eq(scrubs_new((const struct secret *const *)secret, n, &kits[k].set), FAULT_NONE);
+        ck_assert_int_eq(scrubs_new((const struct secret *const *)secret, n, NULL, &kits[k].set), FAULT_NONE);
         ck_assert_uint_eq(scrubs_longest(kits[k].set), kits[k].ref.longest);
         while (n)
             secret_free(secret[--n]);

@@ -1,4 +1,5 @@
 #pragma once
+#include "patterns.h"
 #include "scrub.h"
 #include "spelling.h"
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static inline void ref_demand(bool held)
 /* For values without blanks around them and of a length that needs no pieces. */
 static inline void ref_add(struct reference *r, struct slice value)
 {
-    for (size_t i = 0; value.len >= SCRUB_LEAST && i < spelling_count; i++) {
+    for (size_t i = 0; value.len >= SCRUB_LEAST && i < SPELLINGS; i++) {
         uint8_t *at = r->pool + r->octets;
         size_t n = spelling_write(i, value, NULL);
 
@@ -50,8 +51,8 @@ static inline bool ref_first(const struct reference *r, size_t pattern)
     return true;
 }
 
-/* Mask what whole patterns cover of one text, or of one message; gives the number of masks. */
-static inline size_t ref_mask_run(const struct reference *r, struct slice text, uint8_t *out)
+/* Mask what whole patterns cover; gives the number of masks. */
+static inline size_t ref_mask(const struct reference *r, struct slice text, uint8_t *out)
 {
     static bool covered[REF_TEXT];
     size_t run = 0, masks = 0;
@@ -69,25 +70,18 @@ static inline size_t ref_mask_run(const struct reference *r, struct slice text, 
     return masks;
 }
 
-static inline size_t ref_mask(const struct reference *r, enum media media, struct slice text, uint8_t *out)
+/* Are the first ${n} octets of ${got} as ${want} has them, but for less than a step of what was no whole value yet when it
+ * was let go: there they are as they were said? */
+static inline bool ref_agrees(const uint8_t *got, const uint8_t *want, const uint8_t *said, size_t n)
 {
-    size_t masks = 0;
+    size_t bare = 0;
 
-    if (media != MEDIA_GRPC)
-        return ref_mask_run(r, text, out);
-    while (text.len) {
-        size_t head = text.len < 5 ? text.len : 5, n = 0;
-
-        memcpy(out, text.at, head);
-        if (head == 5)
-            n = (size_t)text.at[1] << 24 | (size_t)text.at[2] << 16 | (size_t)text.at[3] << 8 | text.at[4];
-        text = slice_drop(text, head);
-        n = n < text.len ? n : text.len;
-        masks += ref_mask_run(r, slice_first(text, n), out + head);
-        text = slice_drop(text, n);
-        out += head + n;
+    for (size_t i = 0; i < n; i++) {
+        bare = got[i] == want[i] ? 0 : bare + 1;
+        if (bare == PATTERN_STEP || (bare && got[i] != said[i]))
+            return false;
     }
-    return masks;
+    return true;
 }
 
 /* One stream through a scrub: what is left over is fed again, in memory of its own so that no octet too many is read. */
@@ -95,7 +89,7 @@ struct scrubbed {
     struct scrub scrub;
     struct buf out;
     size_t fed, held, released;
-    uint8_t text[REF_TEXT];
+    uint8_t said[REF_TEXT], text[REF_TEXT]; /* what was fed, and what is out */
 };
 
 static inline void scrubbed_begin(struct scrubbed *s, const struct scrubs *set, enum media media, size_t room)
@@ -116,20 +110,24 @@ static inline bool scrubbed_feed(struct scrubbed *s, struct slice in, bool last)
 
     ref_demand(kept && s->fed + in.len <= REF_TEXT);
     if (s->held)
-        memcpy(run, s->text + s->fed - s->held, s->held);
+        memcpy(run, s->said + s->fed - s->held, s->held);
     if (in.len) {
         memcpy(run + s->held, in.at, in.len);
-        memcpy(s->text + s->fed, in.at, in.len);
+        memcpy(s->said + s->fed, in.at, in.len);
     }
     s->fed += in.len;
     for (size_t at = 0; kept && f == FAULT_FULL; at += used) {
         f = s->scrub.filter.feed(&s->scrub.filter, slice_of(run + at, len - at), last, &s->out, &used);
         struct slice got = buf_held(&s->out);
 
-        kept = used <= len - at && got.len == used && (f == FAULT_FULL ? got.len > 0 : f == FAULT_NONE);
+        kept = used <= len - at && got.len <= len - at &&
+               (f == FAULT_FULL ? buf_free(&s->out) == 0 : f == FAULT_NONE);
         memcpy(s->text + s->released, got.at, got.len);
         s->released += got.len;
         s->held = len - at - used;
+        /* Before its time goes only what a message is waited for. */
+        kept = kept && (s->scrub.enveloped ? s->released >= s->fed - s->held && s->released <= s->fed
+                                           : s->released == s->fed - s->held);
         buf_take(&s->out, got.len);
     }
     free(run);

@@ -34,7 +34,7 @@ static enum fault feed_on(struct decoder *d, struct slice in, size_t piece, size
 static enum fault feed(enum coding coding, struct slice in, size_t piece, size_t cap, uint8_t *text,
                        size_t *len)
 {
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     struct decoder *d;
     enum fault why;
 
@@ -341,7 +341,7 @@ END_TEST
 
 static enum fault feed_within(int how, struct slice in, uint64_t budget)
 {
-    struct purse purse = {budget, 0};
+    struct purse purse = {.memory = budget, .disk = 0};
     struct decoder *d;
     size_t len = 0;
     enum fault why = decoder_new(packing_table[how].coding, &purse, &d);

@@ -41,13 +41,31 @@ static struct secret_set set_of(size_t a, size_t b)
     return set;
 }
 
-static struct scrubs *taken(const struct record *r, size_t a, size_t b)
+static struct scrubs *taken_at(int64_t now_ms, const struct record *r, size_t a, size_t b)
 {
     struct secret_set set = set_of(a, b);
     struct scrubs *s = NULL;
 
-    ck_assert_int_eq(scrubcache_take(&cache, r, &set, &s), FAULT_NONE);
+    ck_assert_int_eq(scrubcache_take(&cache, r, &set, NULL, now_ms, &s), FAULT_NONE);
+    ck_assert(scrubcache_has(&cache, r, &set));
     return s;
+}
+
+static struct scrubs *taken(const struct record *r, size_t a, size_t b)
+{
+    return taken_at(1, r, a, b);
+}
+
+/* An answer that can't be searched must not be taken for one in which nothing is to be found. */
+static void expect_none(int64_t now_ms, struct purse *purse, size_t a, size_t b)
+{
+    struct secret_set set = set_of(a, b);
+    struct scrubs *s = (struct scrubs *)&cache;
+    enum fault why = scrubcache_take(&cache, &record, &set, purse, now_ms, &s);
+
+    ck_assert_msg(why == FAULT_OVERLOADED, "it fails with %s", fault_table[why].code);
+    ck_assert_ptr_null(s);
+    ck_assert(scrubcache_has(&cache, &record, &set)); /* that it can't be built is known */
 }
 
 static bool seen(const struct scrubs *s, size_t i)
@@ -62,8 +80,9 @@ START_TEST(nothing_that_can_be_scrubbed_is_no_set)
     static const struct secret_set none;
     struct scrubs *s = (struct scrubs *)&cache;
 
-    ck_assert_int_eq(scrubcache_take(&cache, &record, &none, &s), FAULT_NONE);
+    ck_assert_int_eq(scrubcache_take(&cache, &record, &none, NULL, 1, &s), FAULT_NONE);
     ck_assert_ptr_null(s);
+    ck_assert(scrubcache_has(&cache, &record, &none));
     for (unsigned again = 0; again < 2; again++) {
         ck_assert_ptr_null(taken(&record, SHORT, SHORT));
         ck_assert_ptr_null(taken(&record, UNSCRUBBED, UNSCRUBBED));
@@ -169,29 +188,121 @@ START_TEST(the_set_that_was_not_asked_for_longest_goes)
 }
 END_TEST
 
-/* An answer that can't be searched must not be taken for one in which nothing is to be found. */
-START_TEST(without_memory_there_is_a_fault_and_what_there_was_stays)
+START_TEST(it_has_what_it_would_give_at_once)
 {
-    struct scrubs *s = taken(&record, FIRST, FIRST), *none = s;
-    struct secret_set other = set_of(SECOND, SECOND);
-    struct secret *fill[512] = {0};
-    size_t n = 0;
+    struct secret_set first = set_of(FIRST, FIRST), second = set_of(SECOND, SECOND);
 
+    ck_assert(!scrubcache_has(&cache, &record, &first));
+    scrubs_drop(taken(&record, FIRST, FIRST));
+    ck_assert(scrubcache_has(&cache, &record, &first));
+    ck_assert(!scrubcache_has(&cache, &record, &second));
+    ck_assert(!scrubcache_has(&cache, &newer, &first));
+    scrubcache_clear(&cache);
+    ck_assert(!scrubcache_has(&cache, &record, &first));
+}
+END_TEST
+
+static struct secret *fill[512];
+static size_t filled;
+
+static void arena_fill(void)
+{
     for (size_t octets = 32768; octets >= 64; octets /= 2)
-        while (n < COUNT(fill) && secret_blank(octets, &fill[n]) == FAULT_NONE)
-            n++;
-    ck_assert_int_eq(scrubcache_take(&cache, &record, &other, &none), FAULT_NO_MEMORY);
-    ck_assert_ptr_null(none);
-    ck_assert_uint_eq(cache.count, 1);
+        while (filled < COUNT(fill) && secret_blank(octets, &fill[filled]) == FAULT_NONE)
+            filled++;
+}
+
+static void arena_drain(void)
+{
+    while (filled)
+        secret_free(fill[--filled]);
+}
+
+START_TEST(others_make_room_and_who_holds_them_keeps_them)
+{
+    struct purse purse = {0};
+    struct secret_set set = set_of(THIRD, THIRD);
+    struct scrubs *held = taken(&record, FIRST, FIRST), *s;
+
+    for (size_t i = 10; i < 30; i++)
+        scrubs_drop(taken(&record, i, i));
+    arena_fill(); /* those are not held: what they had is enough for another */
+    ck_assert_int_eq(scrubcache_take(&cache, &record, &set, NULL, 1, &s), FAULT_NONE);
+    ck_assert_uint_lt(cache.count, 22);
+    ck_assert(seen(s, THIRD) && seen(held, FIRST) && !seen(held, THIRD));
     scrubs_drop(s);
-    ck_assert_ptr_eq(taken(&record, FIRST, FIRST), s);
+    expect_none(1, &purse, FIRST, THIRD); /* not for what nobody would pay for */
+    scrubs_drop(held);
+    arena_drain();
+    scrubcache_clear(&cache);
+}
+END_TEST
+
+START_TEST(a_set_that_cannot_be_built_is_not_tried_again_for_a_while)
+{
+    size_t before = secret_arena_used();
+    struct scrubs *s;
+
+    arena_fill();
+    expect_none(1000, NULL, FIRST, FIRST);
+    arena_drain();
+    expect_none(1000, NULL, FIRST, FIRST);
+    s = taken_at(1000, &record, SECOND, SECOND); /* another one is */
     scrubs_drop(s);
-    while (n)
-        secret_free(fill[--n]);
-    s = taken(&record, SECOND, SECOND);
+    expect_none(1000 + SCRUBCACHE_FAILED_MS - 1, NULL, FIRST, FIRST);
+    ck_assert_uint_eq(cache.count, 2);
+    s = taken_at(1000 + SCRUBCACHE_FAILED_MS, &record, FIRST, FIRST);
+    ck_assert(seen(s, FIRST));
+    scrubs_drop(s);
+    s = taken_at(1000, &record, SECOND, SECOND);
     ck_assert(seen(s, SECOND));
     scrubs_drop(s);
+    ck_assert_uint_eq(cache.count, 2);
     scrubcache_clear(&cache);
+    ck_assert_uint_eq(secret_arena_used(), before);
+}
+END_TEST
+
+START_TEST(a_failure_is_forgotten_with_its_record)
+{
+    struct scrubs *s;
+
+    arena_fill();
+    expect_none(1, NULL, FIRST, FIRST);
+    arena_drain();
+    s = taken(&newer, FIRST, FIRST);
+    ck_assert(seen(s, FIRST));
+    scrubs_drop(s);
+    scrubcache_clear(&cache);
+}
+END_TEST
+
+START_TEST(the_purse_pays_and_is_repaid)
+{
+    const uint64_t most = (uint64_t)1 << 20;
+    struct purse purse = {.locked = most};
+    struct secret_set set = set_of(FIRST, FIRST), other = set_of(SECOND, SECOND);
+    struct scrubs *s, *t;
+
+    ck_assert_int_eq(scrubcache_take(&cache, &record, &set, &purse, 1, &s), FAULT_NONE);
+    ck_assert_uint_lt(purse.locked, most);
+    uint64_t price = most - purse.locked;
+
+    purse.locked = price - 1;
+    expect_none(1, &purse, SECOND, SECOND); /* the first has gone for it, but is held */
+    scrubs_drop(s);
+    ck_assert_uint_eq(purse.locked, 2 * price - 1);
+    ck_assert_int_eq(scrubcache_take(&cache, &record, &other, &purse, 1 + SCRUBCACHE_FAILED_MS, &t),
+                     FAULT_NONE);
+    ck_assert_uint_eq(purse.locked, price - 1);
+    scrubs_drop(t);
+    ck_assert_int_eq(scrubcache_take(&cache, &record, &set, &purse, 1, &s),
+                     FAULT_NONE); /* the second makes room */
+    ck_assert_uint_eq(purse.locked, price - 1);
+    scrubcache_clear(&cache);
+    ck_assert_uint_eq(purse.locked, price - 1);
+    scrubs_drop(s);
+    ck_assert_uint_eq(purse.locked, 2 * price - 1);
 }
 END_TEST
 
@@ -209,7 +320,11 @@ int main(void)
     tcase_add_test(tc, hosts_with_the_same_secrets_share_a_set);
     tcase_add_test(tc, another_record_clears_what_was_made_of_the_one_before);
     tcase_add_test(tc, the_set_that_was_not_asked_for_longest_goes);
-    tcase_add_test(tc, without_memory_there_is_a_fault_and_what_there_was_stays);
+    tcase_add_test(tc, it_has_what_it_would_give_at_once);
+    tcase_add_test(tc, others_make_room_and_who_holds_them_keeps_them);
+    tcase_add_test(tc, a_set_that_cannot_be_built_is_not_tried_again_for_a_while);
+    tcase_add_test(tc, a_failure_is_forgotten_with_its_record);
+    tcase_add_test(tc, the_purse_pays_and_is_repaid);
     srunner_run_all(runner, CK_ENV);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);

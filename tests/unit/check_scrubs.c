@@ -9,12 +9,12 @@
 
 static struct scrubs *set_of(const struct slice *values, size_t n)
 {
-    struct secret *secret[256] = {0};
+    struct secret *secret[1024] = {0};
     struct scrubs *set;
 
     for (size_t i = 0; i < n; i++)
         ck_assert_int_eq(secret_new(values[i], &secret[i]), FAULT_NONE);
-    ck_assert_int_eq(scrubs_new((const struct secret *const *)secret, n, &set), FAULT_NONE);
+    ck_assert_int_eq(scrubs_new((const struct secret *const *)secret, n, NULL, &set), FAULT_NONE);
     while (n)
         secret_free(secret[--n]);
     return set;
@@ -45,7 +45,7 @@ START_TEST(short_values_make_no_set)
     static const char *const table[] = {"", "a", "0123456789abcde"};
     struct scrubs *set;
 
-    ck_assert_int_eq(scrubs_new(NULL, 0, &set), FAULT_NONE);
+    ck_assert_int_eq(scrubs_new(NULL, 0, NULL, &set), FAULT_NONE);
     ck_assert_ptr_null(set);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         ck_assert_msg(!set_of_text(table[i]), "'%s' made a set", table[i]);
@@ -82,7 +82,7 @@ START_TEST(a_full_arena_is_said_and_leaves_nothing)
     ck_assert_uint_lt(fillers, 256);
     while (!set && fillers) {
         size_t used = secret_arena_used();
-        enum fault f = scrubs_new((const struct secret *const *)&secret, 1, &set);
+        enum fault f = scrubs_new((const struct secret *const *)&secret, 1, NULL, &set);
 
         ck_assert_int_eq(f, set ? FAULT_NONE : FAULT_NO_MEMORY);
         ck_assert(set || secret_arena_used() == used);
@@ -198,7 +198,7 @@ START_TEST(the_longest_values_are_masked_whole)
         struct scrubs *set = set_of(&s, 1);
 
         ck_assert_uint_le(scrubs_longest(set), SCRUB_PIECE);
-        for (size_t i = 0; i < spelling_count; i++) {
+        for (size_t i = 0; i < SPELLINGS; i++) {
             size_t n = spelling_write(i, s, text);
 
             ck_assert_uint_eq(scrubs_mask(set, text, n), 1);
@@ -241,6 +241,167 @@ START_TEST(hundreds_of_values_are_told_apart)
 }
 END_TEST
 
+/* The look-up takes samples: a value must be found wherever it lies between them, and where the text begins and ends. */
+START_TEST(a_value_is_found_at_every_offset_of_texts_of_every_length)
+{
+    static const size_t lens[] = {16, 17, 23, 24, 25, 40};
+    char value[41] = "sk-live_0123456789abcdefghijklmnopqrstuv", text[128];
+
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        struct slice whole = slice_first(slice_text(value), lens[i]);
+        struct scrubs *set = set_of(&whole, 1);
+
+        for (size_t before = 0; before <= 40; before++)
+            for (size_t behind = 0; behind <= 40; behind++) {
+                size_t len = before + whole.len + behind, masks;
+                char *exact = malloc(len); /* who reads behind it is found */
+
+                memset(text, '.', sizeof text);
+                memcpy(text + before, whole.at, whole.len);
+                memcpy(exact, text, len);
+                ck_assert_msg(scrubs_seen(set, slice_of(exact, len)), "%zu octets at %zu of %zu are not seen",
+                              whole.len, before, len);
+                masks = scrubs_mask(set, (uint8_t *)exact, len);
+                memset(text + before, '*', whole.len);
+                memcpy(text + before, "osb_redacted", 12);
+                ck_assert_msg(masks == 1 && memcmp(exact, text, len) == 0, "%zu octets at %zu of %zu: '%.*s'",
+                              whole.len, before, len, (int)len, exact);
+                if (behind == 0) {
+                    memcpy(exact + before, whole.at, whole.len - 1);
+                    ck_assert(!scrubs_seen(set, slice_of(exact, len - 1))); /* cut off by the end */
+                }
+                free(exact);
+            }
+        scrubs_drop(set);
+    }
+}
+END_TEST
+
+START_TEST(two_values_are_found_at_every_distance)
+{
+    static const struct slice values[] = {{(const uint8_t *)"0123456789abcdef", 16},
+                                          {(const uint8_t *)"fedcba9876543210", 16}};
+    struct scrubs *set = set_of(values, 2);
+    uint8_t text[80];
+
+    for (size_t first = 0; first < 18; first++)
+        for (size_t second = first + 16; second + 16 <= sizeof text; second++) {
+            memset(text, '.', sizeof text);
+            memcpy(text + first, values[0].at, 16);
+            memcpy(text + second, values[1].at, 16);
+            ck_assert_uint_eq(scrubs_mask(set, text, sizeof text), second == first + 16 ? 1 : 2);
+            for (size_t i = 0; i < sizeof text; i++) {
+                bool covered = (i >= first && i < first + 16) || (i >= second && i < second + 16);
+
+                ck_assert_msg((text[i] == '.') == !covered, "values at %zu and %zu: octet %zu", first, second,
+                              i);
+            }
+        }
+    scrubs_drop(set);
+}
+END_TEST
+
+START_TEST(a_thousand_random_values_are_found_and_their_near_misses_are_not)
+{
+    enum { COUNT = 1000, OCTETS = 40, START = 8 };
+    static uint8_t value[COUNT][OCTETS];
+    static struct slice values[COUNT];
+
+    for (size_t i = 0; i < COUNT; i++) {
+        values[i] = slice_of(value[i], 16 + randombytes_uniform(OCTETS - 15));
+        for (size_t at = 0; at < OCTETS; at++)
+            value[i][at] = (uint8_t)('a' + randombytes_uniform(26));
+        if (i % 2) /* as keys of one kind begin */
+            memcpy(value[i], "sk-live_", START);
+    }
+    struct scrubs *set = set_of(values, COUNT);
+
+    for (size_t i = 0; i < COUNT; i++) {
+        uint8_t text[OCTETS + 40];
+        size_t at = randombytes_uniform(40);
+
+        memset(text, '-', sizeof text);
+        memcpy(text + at, values[i].at, values[i].len);
+        text[at + i % 16] ^= 1;
+        ck_assert_msg(!scrubs_seen(set, slice_of(text, sizeof text)), "value %zu, wrong at %zu", i, i % 16);
+        text[at + i % 16] ^= 1;
+        ck_assert_msg(scrubs_mask(set, text, sizeof text) == 1, "value %zu at %zu", i, at);
+        for (size_t k = 0; k < sizeof text; k++)
+            ck_assert((text[k] == '-') == (k < at || k >= at + values[i].len));
+    }
+    scrubs_drop(set);
+}
+END_TEST
+
+START_TEST(more_than_the_most_is_refused_before_anything_is_built)
+{
+    static uint8_t octets[SECRET_OCTETS_MAX];
+    enum { COUNT = SCRUBS_MOST / SECRET_OCTETS_MAX };
+    struct secret *secret[COUNT + 2];
+    struct scrubs *set;
+
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t at = 0; at < sizeof octets; at++)
+            octets[at] = (uint8_t)('a' + randombytes_uniform(26));
+        ck_assert_int_eq(secret_new(slice_of(octets, sizeof octets), &secret[i]), FAULT_NONE);
+    }
+    ck_assert_int_eq(secret_new(SLICE("0123456789abcde"), &secret[COUNT]), FAULT_NONE);
+    ck_assert_int_eq(secret_new(SLICE("0123456789abcdef"), &secret[COUNT + 1]), FAULT_NONE);
+    size_t used = secret_arena_used();
+    struct purse purse = {.locked = UINT64_MAX};
+
+    ck_assert_int_eq(scrubs_new((const struct secret *const *)secret, COUNT + 2, &purse, &set),
+                     FAULT_OVERLOADED);
+    ck_assert_ptr_null(set);
+    ck_assert_uint_eq(secret_arena_used(), used);
+    ck_assert_uint_eq(purse.locked, UINT64_MAX);
+    /* Short ones do not count, and the most is allowed: */
+    ck_assert_int_eq(scrubs_new((const struct secret *const *)secret, COUNT + 1, &purse, &set), FAULT_NONE);
+    ck_assert_ptr_nonnull(set);
+    scrubs_drop(set);
+    ck_assert_uint_eq(purse.locked, UINT64_MAX);
+    for (size_t i = 0; i < COUNT + 2; i++)
+        secret_free(secret[i]);
+}
+END_TEST
+
+START_TEST(a_purse_pays_for_the_table_until_the_last_drop)
+{
+    struct purse purse = {.memory = 1, .disk = 2, .locked = (uint64_t)1 << 20};
+    const uint64_t most = purse.locked;
+    struct secret *secret;
+    struct scrubs *set;
+    size_t used;
+
+    ck_assert_int_eq(secret_new(SLICE(VALUE), &secret), FAULT_NONE);
+    used = secret_arena_used();
+    ck_assert_int_eq(scrubs_new((const struct secret *const *)&secret, 1, &purse, &set), FAULT_NONE);
+    uint64_t price = most - purse.locked;
+
+    ck_assert_uint_ge(secret_arena_used() - used, price);
+    ck_assert_uint_gt(price, 16);
+    ck_assert_ptr_eq(scrubs_hold(set), set);
+    scrubs_drop(set);
+    ck_assert_uint_eq(purse.locked, most - price);
+    scrubs_drop(set);
+    ck_assert_uint_eq(purse.locked, most);
+
+    const uint64_t lefts[] = {0, 1, price - 1, price};
+
+    for (size_t i = 0; i < 4; i++) {
+        uint64_t left = purse.locked = lefts[i];
+        enum fault why = scrubs_new((const struct secret *const *)&secret, 1, &purse, &set);
+
+        ck_assert_int_eq(why, left < price ? FAULT_NO_MEMORY : FAULT_NONE);
+        ck_assert_uint_eq(purse.locked, left < price ? left : 0);
+        scrubs_drop(set);
+    }
+    ck_assert_uint_eq(secret_arena_used(), used);
+    ck_assert(purse.memory == 1 && purse.disk == 2);
+    secret_free(secret);
+}
+END_TEST
+
 static void arena_open(void)
 {
     ck_assert_int_eq(secret_arena_open((size_t)16 << 20), FAULT_NONE);
@@ -262,6 +423,11 @@ int main(void)
     tcase_add_test(tc, blanks_around_a_value_are_no_part_of_it);
     tcase_add_test(tc, the_longest_values_are_masked_whole);
     tcase_add_test(tc, hundreds_of_values_are_told_apart);
+    tcase_add_test(tc, a_value_is_found_at_every_offset_of_texts_of_every_length);
+    tcase_add_test(tc, two_values_are_found_at_every_distance);
+    tcase_add_test(tc, a_thousand_random_values_are_found_and_their_near_misses_are_not);
+    tcase_add_test(tc, more_than_the_most_is_refused_before_anything_is_built);
+    tcase_add_test(tc, a_purse_pays_for_the_table_until_the_last_drop);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
 

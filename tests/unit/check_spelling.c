@@ -9,7 +9,7 @@ static bool spelled_so(struct slice value, struct slice want)
 {
     uint8_t got[ROOM];
 
-    for (size_t i = 0; i < spelling_count; i++) {
+    for (size_t i = 0; i < SPELLINGS; i++) {
         ck_assert_uint_le(spelling_write(i, value, NULL), ROOM);
         if (slice_equal(slice_of(got, spelling_write(i, value, got)), want))
             return true;
@@ -70,7 +70,7 @@ START_TEST(what_is_no_utf8_has_no_ascii_spelling)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         size_t without = 0;
 
-        for (size_t k = 0; k < spelling_count; k++)
+        for (size_t k = 0; k < SPELLINGS; k++)
             without += spelling_write(k, slice_text(table[i]), NULL) == 0;
         ck_assert_msg(without >= 4, "row %zu: %zu spellings are refused", i, without);
     }
@@ -93,7 +93,7 @@ START_TEST(base64_is_found_at_every_place)
 
                     randombytes_buf(text, sizeof text);
                     sodium_bin2base64(code, sizeof code, text, before + len + behind, variants[i]);
-                    for (size_t k = spelling_count - 6; k < spelling_count; k++) {
+                    for (size_t k = SPELLINGS - 6; k < SPELLINGS; k++) {
                         n = spelling_write(k, slice_of(text + before, len), spelled);
                         ck_assert_uint_ge(n, 20);
                         found += memmem(code, strlen(code), spelled, n) != NULL;
@@ -110,7 +110,7 @@ START_TEST(plain_letters_stay_as_they_are)
     uint8_t got[ROOM];
     struct slice value = SLICE("sk-live_0123456789abcdef");
 
-    for (size_t i = 0; i + 6 < spelling_count; i++)
+    for (size_t i = 0; i + 6 < SPELLINGS; i++)
         ck_assert(slice_equal(slice_of(got, spelling_write(i, value, got)), value));
 }
 END_TEST
@@ -123,7 +123,7 @@ START_TEST(no_spelling_is_longer_than_it_may_be)
     for (size_t i = 0; i < sizeof all; i++)
         all[i] = (uint8_t)i;
     for (size_t c = 0; c < sizeof all; c++)
-        for (size_t i = 0; i < spelling_count; i++)
+        for (size_t i = 0; i < SPELLINGS; i++)
             ck_assert_uint_le(spelling_write(i, slice_of(all + c, 1), NULL), SPELLING_MAX);
 }
 END_TEST

@@ -86,7 +86,7 @@ static const size_t lengths[] = {
 START_TEST(a_body_is_given_again_as_it_came_wherever_it_was_kept)
 {
     static const size_t pieces[] = {1, 1000, 100000};
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     size_t piece = pieces[_i];
 
     scribble();
@@ -120,7 +120,7 @@ END_TEST
 
 START_TEST(a_body_that_is_longer_goes_on_from_where_it_came)
 {
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
 
     scribble();
     EACH(memories)
@@ -150,7 +150,7 @@ END_TEST
 /* A coded body proves to be none in the middle of the first pass. */
 START_TEST(a_first_pass_that_was_broken_off_goes_on_from_where_it_came)
 {
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
 
     scribble();
     EACH(memories)
@@ -178,7 +178,7 @@ END_TEST
 
 START_TEST(memory_is_taken_as_octets_come)
 {
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     struct piecemeal from;
     struct spool s;
 
@@ -202,7 +202,7 @@ START_TEST(an_empty_purse_is_overload_and_all_is_repaid)
     scribble();
     for (uint64_t memory = 0; memory <= 2 * SPOOL_RUN; memory += SPOOL_RUN / 2)
         for (uint64_t disk = 0; disk <= MOST; disk += SPOOL_RUN / 2) {
-            struct purse purse = {memory, disk};
+            struct purse purse = {.memory = memory, .disk = disk};
             struct piecemeal from;
             struct spool s;
             enum fault why;
@@ -274,7 +274,7 @@ END_TEST
 START_TEST(a_full_disk_is_overload)
 {
     struct rlimit limit = {SPOOL_RUN + 5, SPOOL_RUN + 5};
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     struct piecemeal from;
     struct spool s;
 
@@ -391,7 +391,7 @@ END_TEST
 START_TEST(a_coded_body_is_opened_from_a_spool_as_often_as_asked)
 {
     static uint8_t into[sizeof text * 2];
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     struct piecemeal from;
     struct unpack u;
     struct spool s;

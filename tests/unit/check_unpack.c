@@ -42,7 +42,7 @@ static enum fault drain(struct unpack *u, size_t bite, uint8_t *text, uint64_t *
 static enum fault unpacked(enum coding coding, struct piecemeal *from, struct unpack_caps caps, size_t bite,
                            uint8_t *text, uint64_t *len)
 {
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     struct unpack u;
     enum fault why;
 
@@ -210,7 +210,7 @@ START_TEST(a_purse_that_is_too_small_is_no_memory)
     bool opened = false, done = false;
 
     for (uint64_t budget = 0; !done; budget += 997) {
-        struct purse purse = {budget, 0};
+        struct purse purse = {.memory = budget, .disk = 0};
         struct piecemeal from;
         struct unpack u = {0};
         uint64_t len;
@@ -235,7 +235,7 @@ END_TEST
 START_TEST(it_is_decoded_anew_after_a_rewind_from_anywhere)
 {
     static uint8_t text[TEXT], into[TEXT * 2], back[TEXT];
-    struct purse purse = {PLENTY, PLENTY};
+    struct purse purse = {.memory = PLENTY, .disk = PLENTY};
     struct piecemeal from;
     struct unpack u;
     struct slice run;

@@ -217,6 +217,67 @@ static const struct {
     {SLICE("[2001:db8::1]:443"), "2001:db8::1", 443, FAULT_NONE},
 };
 
+START_TEST(a_host_has_the_same_while_nothing_of_its_own_changes)
+{
+    enum change { NOTHING, ROTATED, REPLACED, NARROWED, WIDENED, PLACED, DELETED, UNLISTED, NO_STORE };
+    static const struct {
+        size_t secret; /* that changes: the first is of api.test, the second of other.test */
+        enum change change;
+        bool same;
+    } table[] = {
+        {0, ROTATED, false}, {0, REPLACED, false}, {0, NARROWED, false}, {0, PLACED, false},
+        {0, DELETED, false}, {1, WIDENED, false},  {0, UNLISTED, false}, {0, NO_STORE, false},
+        {0, NOTHING, true},  {1, ROTATED, true},   {1, REPLACED, true},  {1, NARROWED, true},
+        {1, PLACED, true},   {1, DELETED, true},   {0, WIDENED, true},
+    };
+    struct host api = host_of("api.test");
+    struct hostlist *narrow = list_of("narrow.test"), *wide = list_of("*.test");
+
+    record_make("*.test", "api.test", "other.test");
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct record_secret changed[] = {secrets[0], secrets[1]}, *one = &changed[table[i].secret];
+        struct record now = record;
+
+        now.secrets = changed;
+        switch (table[i].change) {
+        case NOTHING:
+            break;
+        case ROTATED:
+            one->version++;
+            break;
+        case REPLACED:
+            one->token[TOKEN_LEN - 1] ^= 4;
+            break; /* in order still */
+        case NARROWED:
+            one->hosts = narrow;
+            break;
+        case WIDENED:
+            one->hosts = wide;
+            break;
+        case PLACED:
+            one->places ^= 1u << PLACE_FIELD;
+            break;
+        case DELETED:
+            *one = changed[1];
+            now.secret_count = 1;
+            break;
+        case UNLISTED:
+            now.egress = narrow;
+            break;
+        case NO_STORE:
+            now.store_count = 0;
+            break;
+        }
+        ck_assert_msg(verdict_same(&record, &now, &api) == table[i].same, "row %zu", i);
+        ck_assert_msg(verdict_same(&now, &record, &api) == table[i].same || table[i].change >= UNLISTED,
+                      "row %zu, the other way", i);
+    }
+    record_unmake();
+    hostlist_free(narrow);
+    hostlist_free(wide);
+}
+END_TEST
+
 START_TEST(an_authority_names_the_host_and_no_other_port)
 {
     for (size_t i = 0; i < COUNT(authorities); i++) {
@@ -374,6 +435,7 @@ int main(void)
     tcase_add_test(tc, a_record_serves_its_own_addresses_until_it_expires);
     tcase_add_test(tc, hosts_are_reached_and_secrets_given_as_the_lists_say);
     tcase_add_test(tc, tokens_are_granted_to_their_host_in_their_place);
+    tcase_add_test(tc, a_host_has_the_same_while_nothing_of_its_own_changes);
     tcase_add_test(tc, an_authority_names_the_host_and_no_other_port);
     tcase_add_test(tc, v4_addresses_are_judged_alike_in_every_dress);
     tcase_add_test(tc, v6_addresses_are_global_or_refused);
