@@ -30,7 +30,7 @@ bool scrubcache_has(const struct scrubcache *c, const struct record *record, con
  *   Takes   now_ms  of a clock that never goes back.
  *   Gives   *out a reference, the caller's; NULL where there is nothing to be scrubbed: no value is long enough, or their
  *           stores say so.
- *   Fails   FAULT_OVERLOADED: it can't be built; the answer must not be passed on.
+ *   Fails   FAULT_OVERLOADED, FAULT_NO_MEMORY: it can't be built; the answer must not be passed on.
  *   Costs   a look at a few sets; once for each, what scrubs_new costs.
  */
 enum fault scrubcache_take(struct scrubcache *c, const struct record *record, const struct secret_set *given,
