@@ -14,6 +14,7 @@ from meeting import CHUNKED, MeetingHouse, Never, Paced, each_meeting, see_whole
 from origin import CLOSE, CUT, RESET, chunked, reply
 
 bench = Bench()
+SENT = 'osb_bytes_total{side="upstream",direction="out"}'
 TEXT, BINARY = (b"content-type", b"text/plain"), (b"content-type", b"application/octet-stream")
 LARGE = random.Random(8).randbytes(8 << 20)
 DOWN = "down.wild.test"  # allowed, and nobody is there
@@ -106,8 +107,10 @@ def continued(meeting, kind):
     talk = meeting.open()
     talk.begin(b"POST", b"/continued", kind, (b"expect", b"100-continue"), framing=len(body))
     see(talk.hears_interim(), f"no 100, but {talk.client.closed}")
+    sent = meeting.house.metric(SENT)
     talk.send(body, end=True)
-    if script:
+    if script:  # an answer that comes before the body has gone ends the request
+        await_until(lambda: meeting.house.metric(SENT) >= sent + len(body), "the body has gone to the host")
         script.go()
     see_equal(see_whole(talk.answer()).interim, [100], "the interim answers")
     want = body.replace(meeting.token, meeting.value) if kind == TEXT else body
