@@ -138,6 +138,7 @@ static enum fault count_again(struct exchange *x)
     x->used_by_head = x->grants.used_count;
     TRY(hold_end(x));
     TRY(count_begin(x));
+    x->progress++;
     return FAULT_FULL; /* again, when the others had their turn */
 }
 

@@ -185,30 +185,31 @@ def streams_rotated(meeting, loan):
 
 # --- a body that is held ---------------------------------------------------------------------------------------------------
 
-HELD = {  # octets, coding, whether it has a length
-    "beside its head": (300, None, True),
-    "in memory": (40 * KIB, None, True),
-    "on disk": (200 * KIB, None, True),
-    "opened": (40 * KIB, "gzip", True),
-    "opened, no length": (40 * KIB, "gzip", False),
-    "opened, on disk": (200 * KIB, "gzip", True),
+HELD = {  # octets, coding, whether it has a length, octets that come behind the change
+    "beside its head": (300, None, True, 100),
+    "in memory": (40 * KIB, None, True, 100),
+    "on disk": (200 * KIB, None, True, 100),
+    "opened": (40 * KIB, "gzip", True, 100),
+    "opened, no length": (40 * KIB, "gzip", False, 100),
+    "opened, no length, all but its end": (40 * KIB, "gzip", False, 0),
+    "opened, on disk": (200 * KIB, "gzip", True, 100),
 }
 
 
 def hold(meeting, loan, held, tokens, change):
     """A body whose ${tokens} are counted before the change, and which is whole behind it; gives its path, itself, how it was
     said, and what arrived."""
-    size, coding, counts = HELD[held]
+    size, coding, counts, rest = HELD[held]
     path, before = fresh_path(), meeting.house.put()
     body = b'{"k":"%s","r":"%s"}' % (b" ".join(tokens), secrets.token_hex(size).encode()[:size])
     packed = CODINGS[coding][0](body) if coding else body
     fields = [JSON] + ([(b"content-encoding", coding.encode())] if coding else [])
     talk = meeting.open()
     talk.begin(b"POST", path.encode(), *fields, framing=len(packed) if counts else CHUNKED)
-    talk.send(packed[:-100])
+    talk.send(packed[: len(packed) - rest])
     await_until(lambda: meeting.house.put() == before + len(tokens), "its tokens are counted")
     change()
-    talk.send(packed[-100:], end=True)
+    talk.send(packed[len(packed) - rest :], end=True)
     see_whole(talk.answer())
     return path, body, packed, meeting.last()
 
