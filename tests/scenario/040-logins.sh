@@ -11,7 +11,7 @@
 . "$(dirname "$0")/stage.sh.inc"
 
 # --- the stage --------------------------------------------------------------------------------------------------------------
-make_internet api.test github.com pypi.org registry.npmjs.org api.openai.com api.anthropic.com api.stripe.com evil.test
+make_internet api.test github.com pypi.org npm.test api.openai.com api.anthropic.com api.stripe.com evil.test
 packages=$scenario/../../build/packages/node_modules
 full_node=''
 [ -z "$full" ] || ! there node || ! there npm || full_node=1
@@ -35,7 +35,7 @@ give PIP_TOKEN pypi.org "$(fresh 'p:y/p@%"')" --in basic
 give OPENAI_API_KEY api.openai.com "$(fresh sk-proj-)" --in header
 give ANTHROPIC_API_KEY api.anthropic.com "$(fresh sk-ant-)" --in header
 give STRIPE_API_KEY api.stripe.com "$(fresh sk_test_)" --in header --in basic
-give NPM_PASSWORD registry.npmjs.org "$(fresh 'n&p<m')" --in basic
+give NPM_PASSWORD npm.test "$(fresh 'n&p<m')" --in basic
 
 # --- the servers --------------------------------------------------------------------------------------------------------------
 mkdir www git
@@ -68,7 +68,7 @@ YAML
     local login
     login=$(printf '{"name":"octo","password":"%s"}' "${real[NPM_PASSWORD]}" |
         curl -s -u "octo:${real[NPM_PASSWORD]}" -X PUT --json @- http://127.0.0.1:8002/-/user/org.couchdb.user:octo)
-    give NPM_TOKEN registry.npmjs.org "$(sed -n 's/.*"token": *"\([^"]*\)".*/\1/p' <<<"$login")" --in header
+    give NPM_TOKEN npm.test "$(sed -n 's/.*"token": *"\([^"]*\)".*/\1/p' <<<"$login")" --in header
 }
 if [ -n "$full_node" ]; then
     check "the npm packages are there" test -d "$packages/verdaccio"

@@ -1,5 +1,5 @@
 # npm.sh token|auth [REGISTRY]: publish a package of one file, install it, and say what is in it.
-registry=${2:-https://registry.npmjs.org/} number=1.0.$$
+registry=${2:-https://npm.test/} number=1.0.$$
 case $1 in
 token) echo "${registry#https:}:_authToken=\${NPM_TOKEN}" ;; # npm itself puts the variable in
 auth) echo "${registry#https:}:_auth=$(printf 'octo:%s' "$NPM_PASSWORD" | base64 -w 0)" ;;
