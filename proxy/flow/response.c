@@ -71,7 +71,7 @@ static bool has_body(const struct exchange *x, const struct head *h)
     return h->body != BODY_NONE && !x->head_only && h->status != 204 && h->status != 304;
 }
 
-/* Where messages end is believed only of an exchange that is gRPC on both sides: it lets go of what would be held. */
+/* Messages are followed only in an exchange that is gRPC on both sides: nobody else waits for where one ends. */
 static enum media answer_media(const struct exchange *x, const struct head *h)
 {
     if (x->media != MEDIA_GRPC || h->body != BODY_STREAM)
