@@ -2,6 +2,7 @@
 #include "ip.h"
 #include <idn2.h>
 #include <libpsl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define LABEL_MAX 63
@@ -231,6 +232,17 @@ static bool run_has(const struct run *run, struct slice key)
     return run->n && bsearch(&key, run->at, run->n, sizeof key, slice_order);
 }
 
+/* The part of ${name} that stands in the run of those below it; nothing: none does. */
+static struct slice below_find(const struct hostlist *l, struct slice name)
+{
+    for (size_t dot; (dot = slice_find(name, '.')) < name.len;) {
+        name = slice_drop(name, dot + 1);
+        if (run_has(&l->runs[KIND_BELOW], name))
+            return name;
+    }
+    return SLICE_NONE;
+}
+
 bool hostlist_match(const struct hostlist *l, const struct host *h)
 {
     struct slice name = host_name(h);
@@ -239,14 +251,20 @@ bool hostlist_match(const struct hostlist *l, const struct host *h)
         return false;
     if (h->literal)
         return run_has(&l->runs[KIND_LITERAL], name);
-    if (l->any || run_has(&l->runs[KIND_NAME], name))
-        return true;
-    for (size_t dot; (dot = slice_find(name, '.')) < name.len;) {
-        name = slice_drop(name, dot + 1);
-        if (run_has(&l->runs[KIND_BELOW], name))
-            return true;
-    }
-    return false;
+    return l->any || run_has(&l->runs[KIND_NAME], name) || below_find(l, name).len;
+}
+
+bool hostlist_rule(const struct hostlist *l, const struct host *h, char *pattern)
+{
+    struct slice name = host_name(h), below = below_find(l, name);
+
+    if (!hostlist_match(l, h))
+        return false;
+    if (run_has(&l->runs[h->literal ? KIND_LITERAL : KIND_NAME], name))
+        snprintf(pattern, HOSTPAT_TEXT, "%.*s", SLICE_PRINTF(name));
+    else
+        snprintf(pattern, HOSTPAT_TEXT, "*%s%.*s", below.len ? "." : "", SLICE_PRINTF(below));
+    return true;
 }
 
 /* --- what an operator typed ----------------------------------------------------------------------------- */

@@ -68,6 +68,10 @@ size_t hostlist_count(const struct hostlist *l);
  */
 bool hostlist_match(const struct hostlist *l, const struct host *h);
 
+/* hostlist_rule(l, h, pattern): the same, and the narrowest pattern that covers it, HOSTPAT_TEXT octets. */
+#define HOSTPAT_TEXT (HOST_MAX + sizeof("*."))
+bool hostlist_rule(const struct hostlist *l, const struct host *h, char *pattern);
+
 /*
  * hostpat_check(pattern, out, warning): what an operator typed, made canonical: U-labels become A-labels (IDNA2008),
  *   upper case lower, one trailing dot is removed.

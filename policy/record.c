@@ -378,6 +378,8 @@ static enum fault policy_read(const struct opening *o, struct slice asked, json_
     struct record *r = o->r;
     json_t *id, *zone, *addresses, *created, *expires, *version, *ca, *stores, *secrets;
 
+    if (json_object_get(root, "draft"))
+        return FAULT_NOT_FOUND;
     TRY(MEMBERS_READ(root, {"id", &id}, {"zone", &zone}, {"addresses", &addresses}, {"createdAt", &created},
                      {"expiresAt", &expires}, {"version", &version}, {"ca", &ca}, {"stores", &stores},
                      {"secrets", &secrets}));

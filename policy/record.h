@@ -15,7 +15,8 @@
  * In Redis: hash osb:sandbox:{ID}
  *   policy      JSON: id zone addresses[] createdAt expiresAt version ca(PEM)
  *               stores[{id name egress[] scrub}] secrets[{name token store(id) hosts[] places[] version}]
- *               (times in ms, expiresAt 0: never; scrub a boolean; a secret names one of the record's own stores)
+ *               (times in ms, expiresAt 0: never; scrub a boolean; a secret names one of the record's own stores;
+ *               with a draft (any text) too, it is not finished: as if it were not there)
  *   tag         a box of nothing over ("osb1 sandbox", policy): what policy says is authentic
  *   ca          a box of the CA's key (PKCS#8 DER) over ("osb1 sandbox ca", id, ca PEM)
  *   value:NAME  a box of the value over ("osb1 sandbox value", id, name, token, host..., places, version)
@@ -76,8 +77,8 @@ struct record_part { /* one field of the hash, as Redis gave it */
  * record_open(keys, id, parts, n, out): check and open what Redis gave for ${id}.
  *   Takes   parts  the hash, in any order. Borrowed.
  *   Gives   a record with one reference.
- *   Fails   FAULT_NOT_FOUND (no parts), FAULT_FORGED, FAULT_KEY_UNKNOWN, FAULT_INVALID (a part missing, too many, not
- *           the shape, or a policy that names another id), FAULT_NO_MEMORY. Nothing of a failed record remains.
+ *   Fails   FAULT_NOT_FOUND (no parts, or a draft), FAULT_FORGED, FAULT_KEY_UNKNOWN, FAULT_INVALID (a part missing, too
+ *           many, not the shape, or a policy that names another id), FAULT_NO_MEMORY. Nothing of a failed record remains.
  *   Costs   one AEAD per secret; some hundred microseconds. Not for the request path.
  */
 enum fault record_open(const struct keyring *keys, struct slice id, const struct record_part *parts, size_t n,

@@ -38,8 +38,29 @@ static const char *file_refused(const struct stat *st)
     return NULL;
 }
 
-static enum fault file_read(int fd, uint8_t *into, size_t len)
+static enum fault key_digest(void *cookie, struct slice key)
 {
+    uint8_t digest[crypto_generichash_BYTES];
+
+    crypto_generichash(digest, sizeof digest, key.at, key.len, NULL, 0);
+    memcpy(cookie, digest, SEAL_KEY_ID);
+    return FAULT_NONE;
+}
+
+/* Takes ${key} over. */
+static enum fault keyring_add(struct keyring *k, struct secret *key)
+{
+    struct sealing_key *slot = &k->keys[k->count++];
+
+    slot->key = key;
+    return secret_lend(key, key_digest, slot->id);
+}
+
+/* The octets go from the file to the arena; they are nowhere else. */
+static enum fault key_read(void *cookie, uint8_t *into, size_t len)
+{
+    int fd = *(int *)cookie;
+
     for (size_t done = 0; done < len;) {
         ssize_t n = read(fd, into + done, len - done);
 
@@ -52,23 +73,23 @@ static enum fault file_read(int fd, uint8_t *into, size_t len)
     return FAULT_NONE;
 }
 
-static enum fault keyring_add(struct keyring *k, const uint8_t *key)
+static enum fault key_make(struct keyring *k, enum fault (*make)(void *, uint8_t *, size_t), void *cookie)
 {
-    struct sealing_key *slot = &k->keys[k->count];
-    uint8_t digest[crypto_generichash_BYTES];
+    struct secret *key;
+    enum fault why;
 
-    TRY(secret_new(slice_of(key, SEAL_KEY_OCTETS), &slot->key));
-    k->count++;
-    crypto_generichash(digest, sizeof digest, key, SEAL_KEY_OCTETS, NULL, 0);
-    memcpy(slot->id, digest, sizeof slot->id);
-    return FAULT_NONE;
+    TRY(secret_blank(SEAL_KEY_OCTETS, &key));
+    why = secret_fill(key, make, cookie);
+    if (why == FAULT_NONE)
+        return keyring_add(k, key);
+    secret_free(key);
+    return why;
 }
 
 static enum fault keyring_read(int fd, struct keyring *k, const char **why)
 {
-    uint8_t octets[FILE_MAX];
     struct stat st;
-    enum fault fault;
+    enum fault fault = FAULT_NONE;
 
     *why = "the key file can't be read";
     if (fstat(fd, &st) != 0)
@@ -79,12 +100,10 @@ static enum fault keyring_read(int fd, struct keyring *k, const char **why)
         *why = refused;
         return FAULT_INVALID;
     }
-    fault = file_read(fd, octets, (size_t)st.st_size);
-    for (size_t at = 0; fault == FAULT_NONE && at < (size_t)st.st_size; at += SEAL_KEY_OCTETS) {
+    for (off_t at = 0; fault == FAULT_NONE && at < st.st_size; at += SEAL_KEY_OCTETS)
+        fault = key_make(k, key_read, &fd);
+    if (fault == FAULT_NO_MEMORY)
         *why = "no locked memory for the keys";
-        fault = keyring_add(k, octets + at);
-    }
-    sodium_memzero(octets, sizeof octets);
     return fault;
 }
 
@@ -102,8 +121,9 @@ enum fault keyring_load(const char *path, struct keyring **out, const char **why
         return absent ? FAULT_NOT_FOUND : FAULT_SYSTEM;
     }
     *why = "no memory for the keys";
-    k = calloc(1, sizeof *k);
-    fault = k ? keyring_read(fd, k, why) : FAULT_NO_MEMORY;
+    fault = keyring_new(&k);
+    if (fault == FAULT_NONE)
+        fault = keyring_read(fd, k, why);
     close(fd);
     if (fault != FAULT_NONE) {
         keyring_free(k);
@@ -130,7 +150,61 @@ size_t keyring_count(const struct keyring *k)
 
 void keyring_id(const struct keyring *k, size_t i, char *out)
 {
-    sodium_bin2hex(out, SEAL_KEY_ID * 2 + 1, k->keys[i].id, SEAL_KEY_ID);
+    sodium_bin2hex(out, SEAL_ID_TEXT, k->keys[i].id, SEAL_KEY_ID);
+}
+
+size_t keyring_find(const struct keyring *k, const char *id)
+{
+    char text[SEAL_ID_TEXT];
+    size_t i;
+
+    for (i = 0; i < k->count; i++) {
+        keyring_id(k, i, text);
+        if (strcmp(text, id) == 0)
+            break;
+    }
+    return i;
+}
+
+/* --- another ring --------------------------------------------------------------------------------------- */
+
+enum fault keyring_new(struct keyring **out)
+{
+    *out = calloc(1, sizeof **out);
+    return *out ? FAULT_NONE : FAULT_NO_MEMORY;
+}
+
+static enum fault key_random(void *cookie, uint8_t *into, size_t len)
+{
+    (void)cookie;
+    randombytes_buf(into, len);
+    return FAULT_NONE;
+}
+
+enum fault keyring_draw(struct keyring *k)
+{
+    return k->count < KEYRING_MAX ? key_make(k, key_random, NULL) : FAULT_FULL;
+}
+
+void keyring_front(struct keyring *k, size_t i)
+{
+    struct sealing_key first = k->keys[i];
+
+    memmove(k->keys + 1, k->keys, i * sizeof *k->keys);
+    k->keys[0] = first;
+}
+
+void keyring_drop(struct keyring *k, size_t i)
+{
+    secret_free(k->keys[i].key);
+    k->count--;
+    memmove(k->keys + i, k->keys + i + 1, (k->count - i) * sizeof *k->keys);
+}
+
+enum fault keyring_lend(const struct keyring *k, size_t i, enum fault (*use)(void *cookie, struct slice key),
+                        void *cookie)
+{
+    return secret_lend(k->keys[i].key, use, cookie);
 }
 
 /* --- associated data ------------------------------------------------------------------------------------ */
@@ -214,7 +288,13 @@ static enum fault box_with_plain(void *cookie, struct slice plain)
 
 enum fault seal_box(const struct keyring *k, const struct seal_ad *ad, struct slice plain, struct buf *out)
 {
-    struct sealing s = {.key = &k->keys[0], .ad = buf_held(&ad->octets), .out = out};
+    return seal_box_with(k, 0, ad, plain, out);
+}
+
+enum fault seal_box_with(const struct keyring *k, size_t i, const struct seal_ad *ad, struct slice plain,
+                         struct buf *out)
+{
+    struct sealing s = {.key = &k->keys[i], .ad = buf_held(&ad->octets), .out = out};
 
     return box_with_plain(&s, plain);
 }
@@ -225,6 +305,14 @@ enum fault seal_box_secret(const struct keyring *k, const struct seal_ad *ad, co
     struct sealing s = {.key = &k->keys[0], .ad = buf_held(&ad->octets), .out = out};
 
     return secret_lend(plain, box_with_plain, &s);
+}
+
+bool seal_key_id(struct slice box, char *out)
+{
+    if (box.len < SEAL_EXTRA)
+        return false;
+    sodium_bin2hex(out, SEAL_ID_TEXT, box.at, SEAL_KEY_ID);
+    return true;
 }
 
 static enum fault open_with_key(void *cookie, struct slice key)

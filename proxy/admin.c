@@ -1,4 +1,5 @@
 #include "admin.h"
+#include "census.h"
 #include "diag.h"
 #include "metric.h"
 #include <errno.h>
@@ -43,7 +44,7 @@ static const struct {
     [OK] = {"200 OK", "", "ok\n"},
     [NOT_READY] = {"503 Service Unavailable", "", ""},
     [BAD] = {"400 Bad Request", "", "The request is outside the grammar of HTTP.\n"},
-    [NO_PAGE] = {"404 Not Found", "", "There are /healthz, /readyz and /metrics.\n"},
+    [NO_PAGE] = {"404 Not Found", "", "There are /healthz, /readyz, /metrics and /sandboxes.\n"},
     [NO_METHOD] = {"405 Method Not Allowed", "Allow: GET\r\n", "Only GET is served here.\n"},
     [NO_ROOM] = {"500 Internal Server Error", "", "The page could not be written.\n"},
 };
@@ -74,6 +75,13 @@ static enum answer metrics(const struct admin *a, struct buf *body)
     return metric_text(body, OSB_VERSION) == FAULT_NONE ? OK : NO_ROOM;
 }
 
+/* As large as it has to be now: what was reserved for all the sandboxes there might be would be wasted. */
+static enum answer sandboxes(const struct admin *a, struct buf *body)
+{
+    (void)a;
+    return buf_grow(body, census_octets()) == FAULT_NONE && census_text(body) == FAULT_NONE ? OK : NO_ROOM;
+}
+
 static const struct {
     const char *path, *type;
     enum answer (*write)(const struct admin *a, struct buf *body);
@@ -81,6 +89,7 @@ static const struct {
     {"/healthz", "text/plain; charset=utf-8", healthz},
     {"/readyz", "text/plain; charset=utf-8", readyz},
     {"/metrics", "text/plain; version=0.0.4; charset=utf-8", metrics},
+    {"/sandboxes", "application/json", sandboxes},
 };
 
 /* Cuts the octets before the next space, which goes too; all of ${s} when there is none. */

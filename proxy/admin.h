@@ -4,7 +4,7 @@
 #include <sys/types.h>
 
 /*
- * admin - a small HTTP server in the master: /healthz, /readyz, /metrics.
+ * admin - a small HTTP server in the master: /healthz, /readyz, /metrics, /sandboxes.
  *
  *   Layer   program.  Used by: master.
  *   Why     it answers whatever the workers do, and changes nothing, so that whoever reaches it can only

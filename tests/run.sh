@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test: bash tests/run.sh [--quick] [--soak] [--clients full] [--fuzz SECONDS] [--keep] [PATTERN]
 #   --quick    the debug build is only compiled; no scenarios and no fuzzers
-#   --soak     scenarios may take their long form (OSB_SOAK=1)
+#   --soak     tests take their long forms (OSB_SOAK=1): flow/living 20 minutes, flow/scale 100,000 records, flow/soak a GiB
 #   --clients  quick: the real clients that are here (the default). full, or nothing: Go, Java, Node, npm, Ruby, PHP, pip, wget and
 #              the npm packages are installed too, and scenario/030 and 040 run their whole matrix (OSB_CLIENTS=full)
 #   --fuzz N   seconds for each fuzzer (5; 0: none)
 #   --keep     what the flow tests leave behind stays in build/logs/kept
 #   PATTERN    only parts whose name matches this extended regular expression, such as flow/ or unit-asan/check_h1
-# Each part writes to build/logs; the last line is 'N passed, N failed', and 0 is the exit code only if nothing failed.
+# Each part writes to build/logs; the last line is 'N passed, N failed', and 0 is the exit code only if nothing failed. Two parts run
+# at a time, unless one measures time or memory, or counts what belongs to the whole machine: that one runs alone.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
         ;;
     --keep) keep=1 ;;
     --fuzz) fuzz_s=${2:?--fuzz SECONDS}; shift ;;
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' tests/run.sh; exit 0 ;;
     -*) echo "run.sh: unknown option $1" >&2; exit 2 ;;
     *) pattern=$1 ;;
     esac
@@ -32,22 +33,29 @@ case $fuzz_s in '' | *[!0-9]*) echo "run.sh: --fuzz takes a number of seconds" >
 
 logs=$PWD/build/logs
 mkdir -p "$logs"
-passed=0 failed=0 child=''
+passed=0 failed=0
+lanes=2 names=() pids=() # what has begun and is not counted yet, oldest first
+declare -A codes         # pid to exit code, of those of them that have ended
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export CK_DEFAULT_TIMEOUT=60 PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
-[ -n "$soak" ] && export OSB_SOAK=1
+flow_s=900
+[ -n "$soak" ] && export OSB_SOAK=1 flow_s=7200
 [ -n "$clients" ] && export OSB_CLIENTS=full
 if [ -n "$keep" ]; then
     export OSB_KEEP=$logs/kept
     mkdir -p "$OSB_KEEP"
 fi
 
-stop() { # whatever ends this script ends the part that runs, and what that part has started
-    if [ -n "$child" ]; then
-        kill -TERM -- "-$child" 2>/dev/null
-        wait "$child" 2>/dev/null
-    fi
+stop() { # whatever ends this script ends the parts that run, and what these have started
+    local pid
+    for pid in "${pids[@]}"; do
+        [ -n "${codes[$pid]:-}" ] || kill -TERM -- "-$pid" 2>/dev/null
+    done
+    for pid in "${pids[@]}"; do
+        [ -n "${codes[$pid]:-}" ] || wait "$pid" 2>/dev/null
+    done
+    pids=()
     [ -n "${policy_rc:-}" ] && $sudo rm -f "$policy_rc"
 }
 trap 'stop; exit 130' INT TERM HUP
@@ -132,22 +140,57 @@ count() { # NAME CODE LOG: add what a part has counted: its own last line, Check
     fi
 }
 
-part() { # NAME SECONDS COMMAND...: run it in a process group of its own, at most so long
-    local name=$1 seconds=$2 log code
+begin() { # NAME SECONDS COMMAND...: start it in a process group of its own, at most so long
+    local name=$1 seconds=$2
     shift 2
-    [[ $name =~ $pattern ]] || return 0
-    log=$logs/${name//\//-}.log
-    setsid timeout -k 60 "$seconds" "$@" >"$log" 2>&1 </dev/null &
-    child=$!
-    wait "$child"
-    code=$?
-    child=''
-    [ $code = 124 ] && echo "FAIL  $name was not done within $seconds s" >>"$log"
-    count "$name" $code "$log"
+    setsid timeout -k 60 "$seconds" "$@" >"$(log_of "$name")" 2>&1 </dev/null &
+    names+=("$name") pids+=("$!")
+}
+
+log_of() { echo "$logs/${1//\//-}.log"; }
+
+settle() { # MOST: wait until at most so many run, and count those that have ended in the order in which they began
+    local pid code log running
+    while :; do
+        running=()
+        for pid in "${pids[@]}"; do
+            [ -n "${codes[$pid]:-}" ] || running+=("$pid")
+        done
+        [ ${#running[@]} -gt "$1" ] || break
+        wait -n -p pid "${running[@]}"
+        code=$?
+        if [ -z "${pid:-}" ]; then # it had ended before it was waited for
+            pid=${running[0]}
+            wait "$pid"
+            code=$?
+        fi
+        codes[$pid]=$code
+    done
+    while [ ${#pids[@]} -gt 0 ] && [ -n "${codes[${pids[0]}]:-}" ]; do
+        code=${codes[${pids[0]}]} log=$(log_of "${names[0]}")
+        [ "$code" = 124 ] && echo "FAIL  ${names[0]} was not done in its time" >>"$log"
+        count "${names[0]}" "$code" "$log"
+        unset "codes[${pids[0]}]"
+        names=("${names[@]:1}") pids=("${pids[@]:1}")
+    done
+}
+
+part() { # NAME SECONDS COMMAND...: run it with nothing beside it
+    [[ $1 =~ $pattern ]] || return 0
+    settle 0
+    begin "$@"
+    settle 0
+}
+
+beside() { # NAME SECONDS COMMAND...: run it beside another
+    [[ $1 =~ $pattern ]] || return 0
+    settle $((lanes - 1))
+    begin "$@"
 }
 
 build() { # PRESET: the one thing that is never left out by a pattern
     local preset=$1 log=$logs/build-$1.log
+    settle 0
     if cmake -G Ninja -B "build/$preset" -DOSB_PRESET="$preset" >"$log" 2>&1 && cmake --build "build/$preset" >>"$log" 2>&1; then
         echo "ok    build $preset"
         return 0
@@ -160,6 +203,7 @@ build() { # PRESET: the one thing that is never left out by a pattern
 }
 
 finish() {
+    settle 0
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]
     exit
@@ -168,29 +212,44 @@ finish() {
 install_missing || { failed=$((failed + 1)); echo "FAIL  packages are missing and can't be installed"; finish; }
 [ -z "$clients" ] || fetch_npm || { failed=$((failed + 1)); echo "FAIL  the npm packages can't be fetched"; }
 
+# Flow tests whose rows measure no time and no memory, and which signal nothing but what is their own; the longest first.
+calm="withdrawn h2_client osbctl grpc meetings faults_upstream property bodies h2_line h2_conform scrubbing h2_upstream websocket
+    h2_upstream_bodies attacks_framing connect places scrub_codings master ready attacks_block attacks_leak attacks_policy
+    attacks_subst faults main_job plain_http"
+
+is_calm() { # FILE
+    [[ " ${calm//[[:space:]]/ } " == *" $(basename "${1%.*}") "* ]]
+}
+
+flow() { # part|beside FILE
+    local run=$1 file=$2 with=python3
+    [ -f "$file" ] || return 0
+    [ "${file##*.}" = sh ] && with=bash
+    "$run" "flow/$(basename "${file%.*}")" "$flow_s" $with "$file" build/asan
+}
+
 built=''
 build debug && built="debug"
 build asan && built="$built asan"
 
 for lint in tests/lint/*.sh; do
-    part "lint/$(basename "$lint" .sh)" 300 bash "$lint" build/debug
+    beside "lint/$(basename "$lint" .sh)" 300 bash "$lint" build/debug
 done
 
 for preset in $built; do
     [ -n "$quick" ] && [ "$preset" = debug ] && continue
     for unit in build/"$preset"/unit/check_*; do
-        [ -x "$unit" ] && [ -f "$unit" ] && part "unit-$preset/$(basename "$unit")" 600 "$unit"
+        [ -x "$unit" ] && [ -f "$unit" ] && beside "unit-$preset/$(basename "$unit")" 600 "$unit"
     done
 done
 
 case $built in
 *asan*)
+    for flow in $calm; do
+        flow beside "$(echo tests/flow/"$flow".*)"
+    done
     for flow in tests/flow/*.sh tests/flow/*.py; do
-        [ -f "$flow" ] || continue
-        case $flow in
-        *.py) part "flow/$(basename "$flow" .py)" 900 python3 "$flow" build/asan ;;
-        *) part "flow/$(basename "$flow" .sh)" 900 bash "$flow" build/asan ;;
-        esac
+        is_calm "$flow" || flow part "$flow"
     done
     for scenario in tests/scenario/*.sh; do
         if [ -z "$quick" ] && [ -f "$scenario" ]; then
@@ -214,7 +273,7 @@ if [ -z "$quick" ] && [ "$fuzz_s" != 0 ] && [[ fuzz/ =~ ${pattern%%/*} ]]; then
             mkdir -p "$corpus"
             seeds=()
             [ -d "tests/fuzz/corpus/$name" ] && seeds=("tests/fuzz/corpus/$name")
-            part "fuzz/$name" $((fuzz_s + 120)) "$fuzzer" -max_total_time="$fuzz_s" -timeout=10 -rss_limit_mb=2048 \
+            beside "fuzz/$name" $((fuzz_s + 120)) "$fuzzer" -max_total_time="$fuzz_s" -timeout=10 -rss_limit_mb=2048 \
                 -artifact_prefix="$logs/$name-" "$corpus" "${seeds[@]}"
         done
     fi

@@ -118,6 +118,16 @@ static enum outcome fields_take(const redisReply *reply, struct chest *out, stru
     return OUTCOME_DONE;
 }
 
+static enum outcome chest_locked(struct desk *d, const struct chest *c, struct slice tag, enum fault f)
+{
+    char key[SEAL_ID_TEXT];
+
+    if (f != FAULT_KEY_UNKNOWN || !seal_key_id(tag, key))
+        return outcome_say(OUTCOME_FAILED, "%s %s: %s", chest_kind(c), c->id, fault_table[f].meaning);
+    return outcome_say(OUTCOME_FAILED, "%s %s: sealed under key %s, which %s does not hold", chest_kind(c),
+                       c->id, key, d->key_file);
+}
+
 static enum outcome chest_fill(struct desk *d, const redisReply *reply, struct chest *out)
 {
     struct slice policy = SLICE_NONE, tag = SLICE_NONE;
@@ -126,10 +136,14 @@ static enum outcome chest_fill(struct desk *d, const redisReply *reply, struct c
 
     STEP(fields_take(reply, out, &policy, &tag));
     f = policy_open(d->keys, out->sandbox, policy, tag, &opened);
+    if (f == FAULT_KEY_UNKNOWN && desk_keys_again(d))
+        f = policy_open(d->keys, out->sandbox, policy, tag, &opened);
     if (f != FAULT_NONE)
-        return outcome_say(OUTCOME_FAILED, "%s %s: %s", chest_kind(out), out->id, fault_table[f].meaning);
+        return chest_locked(d, out, tag, f);
     json_decref(out->policy);
     out->policy = opened;
+    memcpy(out->was, tag.at, tag.len); /* SEAL_EXTRA, or it would not have opened */
+    out->was_len = tag.len;
     /* The tag says that we wrote it, not that we wrote it here. */
     if (strcmp(json_text_of(opened, "id"), out->id) != 0)
         return outcome_say(OUTCOME_FAILED, "%s %s: the record in its place is another's", chest_kind(out),
@@ -137,14 +151,20 @@ static enum outcome chest_fill(struct desk *d, const redisReply *reply, struct c
     return OUTCOME_DONE;
 }
 
-enum outcome chest_read(struct desk *d, bool sandbox, const char *id, struct chest *out)
+enum outcome chest_ask(struct desk *d, bool sandbox, const char *id)
 {
     struct key key = chest_key(sandbox, id);
+
+    return db_send(d->db, DB_WORDS(SLICE("HGETALL"), KEY_SLICE(key)));
+}
+
+enum outcome chest_take(struct desk *d, bool sandbox, const char *id, struct chest *out)
+{
     redisReply *reply;
     enum outcome o;
 
     chest_new(sandbox, id, out);
-    o = db_ask(&d->db, DB_WORDS(SLICE("HGETALL"), KEY_SLICE(key)), &reply);
+    o = db_take(d->db, &reply);
     if (o == OUTCOME_DONE) {
         o = reply->elements == 0 ? OUTCOME_NOT_FOUND : chest_fill(d, reply, out);
         freeReplyObject(reply);
@@ -154,17 +174,55 @@ enum outcome chest_read(struct desk *d, bool sandbox, const char *id, struct che
     return o;
 }
 
-/* DEL, HSET with every field, and the end that Redis itself sees to. */
-static enum outcome fields_write(struct desk *d, const struct chest *c, struct slice policy, struct slice tag)
+enum outcome chest_read(struct desk *d, bool sandbox, const char *id, struct chest *out)
 {
-    struct slice words[2 + 2 * (2 + CHEST_BOXES_MAX)];
-    struct key key = chest_key(c->sandbox, c->id);
-    int64_t expires_ms = json_number_of(c->policy, "expiresAt");
-    size_t n = 0;
-    char until[24];
+    *out = (struct chest){0};
+    STEP(chest_ask(d, sandbox, id));
+    return chest_take(d, sandbox, id, out);
+}
 
-    words[n++] = SLICE("HSET");
+int64_t chest_ends_ms(const struct chest *c)
+{
+    int64_t expires_ms = json_number_of(c->policy, "expiresAt");
+
+    return expires_ms ? expires_ms + CHEST_GRACE_MS : NAMESET_NEVER;
+}
+
+/*
+ * KEYS[1]; ARGV: the tag that must be there ("": no record), when it ends ("": never), fields and values. The key is there
+ * all the while: were it deleted first, a Cluster's node would refuse the rest where its slot is moving, and the record
+ * be lost.
+ */
+#define SWAP_SCRIPT                                                                                        \
+    SLICE("local held = redis.call('HGET', KEYS[1], 'tag') or redis.call('EXISTS', KEYS[1]) == 1 and '?' " \
+          "or '' "                                                                                         \
+          "if held ~= ARGV[1] then return 0 end "                                                          \
+          "redis.call('HSET', KEYS[1], unpack(ARGV, 3)) "                                                  \
+          "local stays = {} "                                                                              \
+          "for i = 3, #ARGV, 2 do stays[ARGV[i]] = true end "                                              \
+          "for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do "                                       \
+          "if not stays[field] then redis.call('HDEL', KEYS[1], field) end end "                           \
+          "if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) "                                          \
+          "else redis.call('PEXPIREAT', KEYS[1], ARGV[2]) end "                                            \
+          "return 1")
+#define SWAP_WORDS 6 /* in front of the fields */
+
+static enum outcome swap_send(struct desk *d, const struct chest *c, struct slice policy, struct slice tag)
+{
+    struct slice words[SWAP_WORDS + 2 * (2 + CHEST_BOXES_MAX)];
+    struct key key = chest_key(c->sandbox, c->id);
+    int64_t ends_ms = chest_ends_ms(c);
+    size_t n = 0;
+    char until[24] = "";
+
+    if (ends_ms != NAMESET_NEVER)
+        snprintf(until, sizeof until, "%lld", (long long)ends_ms);
+    words[n++] = SLICE("EVAL");
+    words[n++] = SWAP_SCRIPT;
+    words[n++] = SLICE("1");
     words[n++] = KEY_SLICE(key);
+    words[n++] = slice_of(c->was, c->was_len);
+    words[n++] = slice_text(until);
     words[n++] = SLICE("policy");
     words[n++] = policy;
     words[n++] = SLICE("tag");
@@ -173,76 +231,78 @@ static enum outcome fields_write(struct desk *d, const struct chest *c, struct s
         words[n++] = slice_text(c->boxes[i].field);
         words[n++] = slice_of(c->boxes[i].at, c->boxes[i].len);
     }
-    STEP(db_do(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(key))));
-    STEP(db_do(&d->db, words, n));
-    if (expires_ms == 0)
-        return OUTCOME_DONE;
-    snprintf(until, sizeof until, "%lld", (long long)(expires_ms + CHEST_GRACE_MS));
-    return db_do(&d->db, DB_WORDS(SLICE("PEXPIREAT"), KEY_SLICE(key), slice_text(until)));
+    return db_send(d->db, words, n);
 }
 
-enum outcome chest_write(struct desk *d, const struct chest *c, bool *done)
+size_t chest_octets(const struct chest *c)
 {
-    char *policy = json_dumps(c->policy, JSON_COMPACT);
-    size_t octets = strlen(policy);
-    struct buf tag = {0};
-    enum outcome o;
+    size_t octets = 0;
 
     for (size_t i = 0; i < c->box_count; i++)
         octets += strlen(c->boxes[i].field) + c->boxes[i].len;
-    if (octets > CHEST_OCTETS_MAX) {
-        free(policy);
-        return outcome_say(OUTCOME_REFUSED, "%s %s would hold more than %zu MiB", chest_kind(c), c->id,
-                           CHEST_OCTETS_MAX >> 20);
-    }
-    o = outcome_fault(buf_open(&tag, SEAL_EXTRA), "the tag");
+    return octets;
+}
+
+static enum outcome octets_check(const struct chest *c, size_t policy)
+{
+    if (policy + chest_octets(c) <= CHEST_OCTETS_MAX)
+        return OUTCOME_DONE;
+    return outcome_say(OUTCOME_REFUSED, "%s %s would hold more than %zu MiB", chest_kind(c), c->id,
+                       CHEST_OCTETS_MAX >> 20);
+}
+
+enum outcome chest_swap(struct desk *d, struct chest *c)
+{
+    char *policy = json_dumps(c->policy, JSON_COMPACT);
+    struct buf tag = {0};
+    enum outcome o = octets_check(c, strlen(policy));
+
+    if (o == OUTCOME_DONE)
+        o = outcome_fault(buf_open(&tag, SEAL_EXTRA), "the tag");
     if (o == OUTCOME_DONE)
         o = outcome_fault(policy_tag(d->keys, c->sandbox, slice_text(policy), &tag), "the tag");
     if (o == OUTCOME_DONE)
-        o = db_begin(&d->db);
-    if (o == OUTCOME_DONE)
-        o = fields_write(d, c, slice_text(policy), buf_held(&tag));
-    if (o == OUTCOME_DONE)
-        o = db_commit(&d->db, done);
+        o = swap_send(d, c, slice_text(policy), buf_held(&tag));
+    if (o == OUTCOME_DONE) {
+        c->was_len = buf_held(&tag).len;
+        memcpy(c->was, buf_held(&tag).at, c->was_len);
+    }
     buf_close(&tag);
     free(policy);
     return o;
 }
 
-static enum outcome edit_once(struct desk *d, struct chest *c, edit_fn *edit, void *cookie, bool *done)
+enum outcome chest_swapped(struct desk *d, bool *done)
 {
-    bool changed = false;
+    redisReply *reply;
 
-    STEP(edit(d, cookie, c, &changed));
-    if (changed)
-        return chest_write(d, c, done);
-    *done = true;
-    return db_unwatch(&d->db);
+    STEP(db_take(d->db, &reply));
+    *done = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    freeReplyObject(reply);
+    return OUTCOME_DONE;
 }
 
-enum outcome chest_edit(struct desk *d, bool sandbox, const char *id, edit_fn *edit, void *cookie)
+enum outcome chest_write(struct desk *d, struct chest *c, bool *done)
 {
-    struct key key = chest_key(sandbox, id);
+    STEP(chest_swap(d, c));
+    return chest_swapped(d, done);
+}
 
-    for (int i = 0; i < DB_ATTEMPTS; i++) {
-        struct chest c;
-        bool done = false;
-        enum outcome o;
+/* KEYS[1]; ARGV: the tag that must be there. */
+#define DROP_SCRIPT                                                                                      \
+    SLICE("if redis.call('HGET', KEYS[1], 'tag') ~= ARGV[1] then return 0 end return redis.call('DEL', " \
+          "KEYS[1])")
 
-        STEP(db_watch(&d->db, KEY_SLICE(key)));
-        o = chest_read(d, sandbox, id, &c);
-        if (o == OUTCOME_NOT_FOUND) {
-            STEP(db_unwatch(&d->db));
-            return o;
-        }
-        if (o == OUTCOME_DONE) {
-            o = edit_once(d, &c, edit, cookie, &done);
-            chest_close(&c);
-        }
-        if (o != OUTCOME_DONE || done)
-            return o;
-    }
-    return db_overtaken();
+enum outcome chest_drop(struct desk *d, const struct chest *c, bool *done)
+{
+    struct key key = chest_key(c->sandbox, c->id);
+    long long gone;
+
+    STEP(db_number(
+        d->db, DB_WORDS(SLICE("EVAL"), DROP_SCRIPT, SLICE("1"), KEY_SLICE(key), slice_of(c->was, c->was_len)),
+        &gone));
+    *done = gone == 1;
+    return OUTCOME_DONE;
 }
 
 json_t *chest_secret(const struct chest *c, const char *name, size_t *at)

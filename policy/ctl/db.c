@@ -1,197 +1,375 @@
 #include "db.h"
-#include "record.h"
+#include "master.h"
+#include "redisslot.h"
+#include <assert.h>
+#include <errno.h>
+#include <openssl/pem.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/time.h>
 
-#define USER_MAX 256 /* octets of a user or password with its NUL */
+#define NODES_MAX     64 /* servers of one cluster that we talk to */
+#define REDIRECTS_MAX 5
+#define WHAT_OCTETS   (DB_KEY_OCTETS + 24)
 
-struct address {
-    char user[USER_MAX], password[USER_MAX], host[USER_MAX];
-    uint64_t port, number;
+/* A command under way, or answered and not taken yet. */
+struct ask {
+    struct ask *next;   /* that was sent by the caller after it */
+    struct ask *behind; /* that its node answers after it */
+    struct node *node;
+    struct slice octets; /* until it is answered: another node may have to be asked */
+    redisReply *reply;
+    unsigned redirects;
+    bool writes, silent; /* silent: our own, nobody takes the answer */
+    char what[WHAT_OCTETS];
 };
 
-static int hex_digit(uint8_t c)
+struct node {
+    struct dial dial;
+    struct redis_place place;
+    struct ask *first, **last; /* those that it has not answered */
+    bool written;              /* since it was settled */
+};
+
+struct db {
+    const struct redis_url *urls,
+        *url; /* borrowed; and the one that led to the first node: how to log in at others */
+    size_t url_count;
+    SSL_CTX *tls;
+    struct node *nodes[NODES_MAX];
+    size_t node_count;
+    uint8_t slots[REDIS_SLOTS]; /* which of the nodes has it; as long as that is not known, the first */
+    struct ask *first, **last;
+    size_t count;
+    bool gone, unconfirmed;
+    bool alone_asked, owed; /* master_owes(), where a master listed no replica */
+};
+
+bool db_gone(const struct db *db)
 {
-    c = octet_lower(c);
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return db->gone;
 }
 
-/* RFC 3986 s.2.1; a NUL is refused, for what follows is a C string. */
-static bool percent_decode(struct slice in, char *out, size_t room)
+static void node_where(const struct db *db, const struct node *n, char *out)
 {
-    size_t n = 0;
+    if (*n->place.host)
+        redis_place_text(&n->place, out);
+    else
+        snprintf(out, DB_WHERE, "%s", db->url->unix_path);
+}
 
-    for (size_t i = 0; i < in.len; i++) {
-        int c = in.at[i];
+void db_where(const struct db *db, char *out)
+{
+    node_where(db, db->nodes[0], out);
+}
 
-        if (c == '%') {
-            int high = i + 2 < in.len ? hex_digit(in.at[i + 1]) : -1;
-            int low = i + 2 < in.len ? hex_digit(in.at[i + 2]) : -1;
+static enum outcome node_lost(struct db *db, const struct node *n)
+{
+    char where[DB_WHERE];
 
-            if (high < 0 || low < 0)
-                return false;
-            c = high << 4 | low;
-            i += 2;
-        }
-        if (c == 0 || n + 1 >= room)
-            return false;
-        out[n++] = (char)c;
+    if (db->gone)
+        return OUTCOME_FAILED;
+    db->gone = true;
+    node_where(db, n, where);
+    return outcome_say(OUTCOME_FAILED, "Redis at %s went away: %s; run the command again", where,
+                       n->dial.why);
+}
+
+/* --- opening and closing -------------------------------------------------------------------------------- */
+
+static struct node *node_new(void)
+{
+    struct node *n = demand(sizeof *n);
+
+    *n = (struct node){.dial.fd = -1};
+    n->last = &n->first;
+    return n;
+}
+
+static void ask_free(struct ask *a)
+{
+    command_free(a->octets);
+    if (a->reply)
+        freeReplyObject(a->reply);
+    free(a);
+}
+
+static void node_free(struct node *n)
+{
+    for (struct ask *a = n->first, *behind; a; a = behind) {
+        behind = a->behind;
+        if (a->silent)
+            ask_free(a);
     }
-    out[n] = 0;
-    return true;
+    dial_close(&n->dial);
+    free(n);
 }
 
-/* The part in front of the last '@': passwords hold '@' in the wild, hosts never do. */
-static bool login_take(struct slice *rest, struct address *out)
+/* So that what is wrong with it is said in one line, ours. */
+static enum outcome roots_check(const char *ca_file)
 {
-    size_t at = rest->len;
+    FILE *file = fopen(ca_file, "re");
+    X509 *cert;
 
-    while (at > 0 && rest->at[at - 1] != '@')
-        at--;
-    if (at == 0)
-        return true;
-    struct slice login = slice_first(*rest, at - 1);
-    size_t colon = slice_find(login, ':');
-
-    *rest = slice_drop(*rest, at);
-    return colon < login.len && percent_decode(slice_first(login, colon), out->user, sizeof out->user) &&
-           percent_decode(slice_drop(login, colon + 1), out->password, sizeof out->password);
+    if (!file)
+        return outcome_say(OUTCOME_FAILED, "the roots for rediss://, %s: %s", ca_file, strerror(errno));
+    cert = PEM_read_X509_AUX(file, NULL, NULL, NULL);
+    fclose(file);
+    if (!cert)
+        return outcome_say(OUTCOME_FAILED, "the roots for rediss://, %s: no certificate is in it", ca_file);
+    X509_free(cert);
+    return OUTCOME_DONE;
 }
 
-static bool address_parse(struct slice rest, struct address *out)
+static enum outcome tls_open(const struct redis_url *urls, size_t n, const char *ca_file, SSL_CTX **out)
 {
-    *out = (struct address){.port = 6379};
-    if (!login_take(&rest, out))
-        return false;
-    size_t path = slice_find(rest, '/');
-    struct slice place = slice_first(rest, path), number = slice_drop(rest, path + 1), host = place;
-    size_t end = place.len;
+    size_t i = 0;
 
-    while (end > 0 && place.at[end - 1] != ':' && place.at[end - 1] != ']')
-        end--;
-    if (end > 0 && place.at[end - 1] == ':') {
-        if (!slice_number(slice_drop(place, end), 65535, &out->port) || out->port == 0)
-            return false;
-        host = slice_first(place, end - 1);
-    }
-    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
-        host = slice_of(host.at + 1, host.len - 2);
-    if (number.len && !slice_number(number, 65535, &out->number))
-        return false;
-    return host.len > 0 && percent_decode(host, out->host, sizeof out->host);
-}
-
-static enum outcome link_check(struct db *db, const char *where)
-{
-    if (db->link && db->link->err == 0)
+    *out = NULL;
+    while (i < n && !urls[i].tls)
+        i++;
+    if (i == n)
         return OUTCOME_DONE;
-    enum outcome o = outcome_say(OUTCOME_FAILED, "Redis at %s can't be reached: %s", where,
-                                 db->link ? db->link->errstr : "out of memory");
-
-    db_close(db);
-    return o;
+    if (*ca_file)
+        STEP(roots_check(ca_file));
+    return outcome_fault(tlsio_client_ctx(*ca_file ? ca_file : NULL, out), "the roots for rediss://");
 }
 
-static enum outcome link_login(struct db *db, const struct address *a)
+enum outcome db_open(const struct redis_url *urls, size_t n, const char *ca_file, struct db **out)
 {
-    struct slice user = slice_text(a->user), password = slice_text(a->password);
-    char number[24];
-
-    if (password.len && user.len)
-        STEP(db_do(db, DB_WORDS(SLICE("AUTH"), user, password)));
-    else if (password.len)
-        STEP(db_do(db, DB_WORDS(SLICE("AUTH"), password)));
-    if (a->number == 0)
-        return OUTCOME_DONE;
-    snprintf(number, sizeof number, "%llu", (unsigned long long)a->number);
-    return db_do(db, DB_WORDS(SLICE("SELECT"), slice_text(number)));
-}
-
-static enum outcome link_open(const char *url, struct db *out)
-{
-    const struct timeval patience = {.tv_sec = DB_TIMEOUT_S};
-    struct slice text = slice_text(url);
-    struct address a = {0};
+    struct db *db = demand(sizeof *db);
+    struct node *node = node_new();
     enum outcome o;
 
-    *out = (struct db){0};
-    if (slice_starts(text, SLICE("unix:"))) {
-        out->link = redisConnectUnixWithTimeout(url + 5, patience);
-        STEP(link_check(out, url + 5));
-    } else if (slice_starts(text, SLICE("redis://")) && address_parse(slice_drop(text, 8), &a)) {
-        out->link = redisConnectWithTimeout(a.host, (int)a.port, patience);
-        STEP(link_check(out, a.host));
+    *out = NULL;
+    *db = (struct db){.urls = urls, .url_count = n, .nodes = {node}, .node_count = 1};
+    db->last = &db->first;
+    o = tls_open(urls, n, ca_file, &db->tls);
+    if (o == OUTCOME_DONE)
+        o = master_find(urls, n, db->tls, &node->dial, &db->url, &node->place);
+    if (o == OUTCOME_DONE) {
+        *out = db;
+        return OUTCOME_DONE;
+    }
+    db->gone = true; /* nothing to settle */
+    return db_close(db) == OUTCOME_DONE ? o : OUTCOME_FAILED;
+}
+
+/* Only where the connection was lost before they were answered. */
+static void asks_free(struct db *db)
+{
+    while (db->first) {
+        struct ask *a = db->first;
+
+        db->first = a->next;
+        ask_free(a);
+    }
+}
+
+enum outcome db_close(struct db *db)
+{
+    enum outcome o;
+
+    if (!db)
+        return OUTCOME_DONE;
+    o = db->gone || db->count ? OUTCOME_DONE : db_settle(db);
+    for (size_t i = 0; i < db->node_count; i++)
+        node_free(db->nodes[i]);
+    asks_free(db);
+    SSL_CTX_free(db->tls);
+    sodium_memzero(db, sizeof *db);
+    free(db);
+    return o;
+}
+
+/* --- asking --------------------------------------------------------------------------------------------- */
+
+static enum outcome ask_post(struct db *db, struct node *n, struct ask *a)
+{
+    a->node = n;
+    a->behind = NULL;
+    if (!dial_send(&n->dial, a->octets))
+        return node_lost(db, n);
+    *n->last = a;
+    n->last = &a->behind;
+    return OUTCOME_DONE;
+}
+
+static struct ask *ask_new(const struct slice *words, size_t n)
+{
+    struct ask *a = demand(sizeof *a);
+
+    *a = (struct ask){.octets = command_format(words, n)};
+    return a;
+}
+
+/* A node of the cluster that we may not have met yet. */
+static struct node *node_reach(struct db *db, const struct redis_place *place, uint8_t *at)
+{
+    struct node *n;
+    char where[REDIS_PLACE_TEXT];
+
+    for (*at = 0; *at < db->node_count; ++*at)
+        if (strcmp(db->nodes[*at]->place.host, place->host) == 0 && db->nodes[*at]->place.port == place->port)
+            return db->nodes[*at];
+    if (db->node_count == NODES_MAX) {
+        db->gone = true;
+        outcome_say(OUTCOME_FAILED, "more than %d servers in the cluster", NODES_MAX);
+        return NULL;
+    }
+    n = node_new();
+    n->place = *place;
+    if (dial_open(&n->dial, "", place, db->url->tls ? db->tls : NULL) && dial_login(&n->dial, db->url))
+        return db->nodes[db->node_count++] = n;
+    redis_place_text(place, where);
+    outcome_say(OUTCOME_FAILED, "Redis at %s, of the cluster, can't be reached: %s; run the command again",
+                where, n->dial.why);
+    db->gone = true;
+    node_free(n);
+    return NULL;
+}
+
+/* ASK: this once, under ASKING; MOVED: from now on. False: it is no redirection, or one too many. */
+static bool ask_redirect(struct db *db, struct ask *a, struct slice error)
+{
+    struct redis_place place;
+    struct node *n;
+    unsigned slot;
+    uint8_t at;
+    enum redirect kind = redirect_parse(error, &slot, &place);
+    enum outcome o = OUTCOME_DONE;
+
+    if (kind == REDIRECT_NONE || a->redirects++ == REDIRECTS_MAX)
+        return false;
+    if (!*place.host)
+        memcpy(place.host, a->node->place.host, sizeof place.host);
+    n = node_reach(db, &place, &at);
+    if (!n)
+        return true;
+    if (kind == REDIRECT_MOVED) {
+        db->slots[slot] = at;
     } else {
-        return outcome_say(OUTCOME_USAGE,
-                           "the address of Redis must be unix:PATH or redis://[user:password@]host:port/db");
+        struct ask *asking = ask_new(DB_WORDS(SLICE("ASKING")));
+
+        asking->silent = true;
+        o = ask_post(db, n, asking);
+        if (o != OUTCOME_DONE)
+            ask_free(asking);
     }
-    redisSetTimeout(out->link, patience);
-    o = link_login(out, &a);
-    sodium_memzero(&a, sizeof a);
+    if (o == OUTCOME_DONE)
+        o = ask_post(db, n, a);
+    return true; /* or it is said, and gone */
+}
+
+/* The next answer of this node, to whatever it was asked. */
+static enum outcome answer_read(struct db *db, struct node *n)
+{
+    struct ask *a = n->first;
+    redisReply *reply;
+
+    if (!dial_take(&n->dial, &reply))
+        return node_lost(db, n);
+    n->first = a->behind;
+    if (!n->first)
+        n->last = &n->first;
+    if (reply->type == REDIS_REPLY_ERROR && !a->silent &&
+        ask_redirect(db, a, slice_of(reply->str, reply->len))) {
+        freeReplyObject(reply);
+        return db->gone ? OUTCOME_FAILED : OUTCOME_DONE;
+    }
+    a->reply = reply;
+    n->written = n->written || a->writes;
+    if (a->silent)
+        ask_free(a);
+    return OUTCOME_DONE;
+}
+
+/* Those after which a replica's word is waited for. What tidies up may be lost. */
+static bool command_writes(struct slice name)
+{
+    static const char *const writing[] = {"SET", "DEL", "HSET", "HDEL", "ZADD", "ZREM", "EVAL"};
+
+    for (size_t i = 0; i < sizeof writing / sizeof *writing; i++)
+        if (slice_equal(name, slice_text(writing[i])))
+            return true;
+    return false;
+}
+
+enum outcome db_send(struct db *db, const struct slice *words, size_t n)
+{
+    size_t key_at = slice_equal(words[0], SLICE("EVAL")) ? 3 : 1;
+    struct slice key = n > key_at ? words[key_at] : SLICE_NONE;
+    struct ask *a;
+    enum outcome o;
+
+    if (db->gone)
+        return OUTCOME_FAILED;
+    assert(db->count < DB_QUEUE_MAX);
+    a = ask_new(words, n);
+    a->writes = command_writes(words[0]);
+    snprintf(a->what, sizeof a->what, "%.*s%s%.*s", SLICE_PRINTF(words[0]), key.len ? " " : "",
+             SLICE_PRINTF(key));
+    o = ask_post(db, db->nodes[key.len ? db->slots[redis_slot(key)] : 0], a);
+    if (o != OUTCOME_DONE) {
+        ask_free(a);
+        return o;
+    }
+    *db->last = a;
+    db->last = &a->next;
+    db->count++;
+    return OUTCOME_DONE;
+}
+
+/* Not of this key, but of the server: every other command would meet the same. */
+static bool error_is_general(const char *error)
+{
+    static const char *const general[] = {"READONLY",   "LOADING", "CLUSTERDOWN", "MASTERDOWN", "MISCONF",
+                                          "NOREPLICAS", "OOM",     "BUSY",        "NOPERM",     "NOAUTH"};
+
+    for (size_t i = 0; i < sizeof general / sizeof *general; i++)
+        if (strncmp(error, general[i], strlen(general[i])) == 0)
+            return true;
+    return false;
+}
+
+static enum outcome answer_judge(struct db *db, const struct ask *a)
+{
+    if (a->reply->type != REDIS_REPLY_ERROR)
+        return OUTCOME_DONE;
+    db->gone = error_is_general(a->reply->str);
+    return outcome_say(OUTCOME_FAILED, "Redis refuses %s: %s", a->what, a->reply->str);
+}
+
+enum outcome db_take(struct db *db, redisReply **out)
+{
+    struct ask *a = db->first;
+    enum outcome o = db->gone ? OUTCOME_FAILED : OUTCOME_DONE;
+
+    *out = NULL;
+    assert(a);
+    while (o == OUTCOME_DONE && !a->reply)
+        o = answer_read(db, a->node);
     if (o != OUTCOME_DONE)
-        db_close(out);
-    return o;
-}
-
-enum outcome db_open(const char *const *urls, size_t n, struct db *out)
-{
-    enum outcome o = OUTCOME_FAILED;
-
-    for (size_t i = 0; i < n; i++)
-        if ((o = link_open(urls[i], out)) != OUTCOME_FAILED)
-            return o;
-    return o;
-}
-
-/* A write that only the master knows is lost with it; one replica's word is enough (contract, section 8). */
-static void replica_await(struct db *db)
-{
-    redisReply *role = redisCommand(db->link, "ROLE"), *waited = NULL;
-
-    if (role && role->type == REDIS_REPLY_ARRAY && role->elements >= 3 &&
-        role->element[2]->type == REDIS_REPLY_ARRAY && role->element[2]->elements > 0) {
-        waited = redisCommand(db->link, "WAIT 1 1000");
-        if (!waited || waited->type != REDIS_REPLY_INTEGER || waited->integer < 1)
-            outcome_advise("written, but no replica has confirmed it within a second");
+        return o; /* asks_free() frees it: its node may still have it */
+    db->first = a->next;
+    if (!db->first)
+        db->last = &db->first;
+    db->count--;
+    o = answer_judge(db, a);
+    if (o == OUTCOME_DONE) {
+        *out = a->reply;
+        a->reply = NULL;
     }
-    freeReplyObject(waited);
-    freeReplyObject(role);
-}
-
-void db_close(struct db *db)
-{
-    if (!db->link)
-        return;
-    if (db->changed && db->link->err == 0)
-        replica_await(db);
-    redisFree(db->link);
-    *db = (struct db){0};
+    ask_free(a);
+    return o;
 }
 
 enum outcome db_ask(struct db *db, const struct slice *words, size_t n, redisReply **out)
 {
-    const char **at = demand(n * sizeof *at);
-    size_t *lengths = demand(n * sizeof *lengths);
-
-    for (size_t i = 0; i < n; i++) {
-        at[i] = words[i].len ? (const char *)words[i].at : "";
-        lengths[i] = words[i].len;
-    }
-    *out = redisCommandArgv(db->link, (int)n, at, lengths);
-    free(lengths);
-    free(at);
-    if (!*out)
-        return outcome_say(OUTCOME_FAILED, "Redis went away: %s", db->link->errstr);
-    if ((*out)->type != REDIS_REPLY_ERROR)
-        return OUTCOME_DONE;
-    enum outcome o =
-        outcome_say(OUTCOME_FAILED, "Redis refuses %.*s: %s", SLICE_PRINTF(words[0]), (*out)->str);
-
-    freeReplyObject(*out);
     *out = NULL;
-    return o;
+    assert(db->gone || db->count == 0);
+    STEP(db_send(db, words, n));
+    return db_take(db, out);
 }
 
 enum outcome db_do(struct db *db, const struct slice *words, size_t n)
@@ -213,92 +391,71 @@ enum outcome db_number(struct db *db, const struct slice *words, size_t n, long 
     return OUTCOME_DONE;
 }
 
-enum outcome db_watch(struct db *db, struct slice key)
-{
-    return db_do(db, DB_WORDS(SLICE("WATCH"), key));
-}
-
-enum outcome db_unwatch(struct db *db)
-{
-    return db_do(db, DB_WORDS(SLICE("UNWATCH")));
-}
-
-enum outcome db_begin(struct db *db)
-{
-    db->changed = true;
-    return db_do(db, DB_WORDS(SLICE("MULTI")));
-}
-
-enum outcome db_commit(struct db *db, bool *done)
-{
-    redisReply *reply;
-    enum outcome o = OUTCOME_DONE;
-
-    STEP(db_ask(db, DB_WORDS(SLICE("EXEC")), &reply));
-    *done = reply->type == REDIS_REPLY_ARRAY;
-    for (size_t i = 0; *done && i < reply->elements && o == OUTCOME_DONE; i++)
-        if (reply->element[i]->type == REDIS_REPLY_ERROR)
-            o = outcome_say(OUTCOME_FAILED, "Redis refuses the change: %s", reply->element[i]->str);
-    freeReplyObject(reply);
-    return o;
-}
-
 enum outcome db_overtaken(void)
 {
     return outcome_say(OUTCOME_FAILED, "others keep changing the same thing; nothing was changed, try again");
 }
 
-static enum outcome change_publish(struct db *db, const char *text)
+/* --- a replica has it too ------------------------------------------------------------------------------- */
+
+static enum outcome node_ask(struct db *db, struct node *n, const struct slice *words, size_t count,
+                             redisReply **out)
 {
-    db->changed = true;
-    return db_do(db, DB_WORDS(SLICE("PUBLISH"), SLICE("osb:changes"), slice_text(text)));
+    assert(!n->first);
+    return dial_ask(&n->dial, words, count, out) ? OUTCOME_DONE : node_lost(db, n);
 }
 
-enum outcome db_tell_sandbox(struct db *db, const char *id)
+/* What a master that was demoted meanwhile took may be lost. */
+static bool role_is_alone(const redisReply *role, bool *demoted)
 {
-    char text[DB_KEY_OCTETS];
-
-    snprintf(text, sizeof text, "sandbox %s", id);
-    return change_publish(db, text);
+    *demoted = role->type != REDIS_REPLY_ARRAY || role->elements < 3 ||
+               !slice_equal(reply_slice(role->element[0]), SLICE("master"));
+    return !*demoted && role->element[2]->type == REDIS_REPLY_ARRAY && role->element[2]->elements == 0;
 }
 
-enum outcome db_tell_address(struct db *db, const char *zone, struct ip ip)
+/* Asked once: what changes while a command runs is seen by ROLE. */
+static bool replica_is_owed(struct db *db)
 {
-    char text[DB_KEY_OCTETS], address[IP_TEXT];
-
-    ip_text(ip, address);
-    snprintf(text, sizeof text, "ip %s %s", zone, address);
-    return change_publish(db, text);
+    if (!db->alone_asked)
+        db->owed = master_owes(db->urls, db->url_count, db->url, db->tls);
+    db->alone_asked = true;
+    return db->owed;
 }
 
-static struct key key_make(const char *kind, const char *id, const char *more)
+static enum outcome node_settle(struct db *db, struct node *n)
 {
-    struct key k;
+    char where[DB_WHERE], patience_ms[16];
+    redisReply *reply;
+    bool alone, demoted, confirmed;
 
-    snprintf(k.text, sizeof k.text, "osb:%s:{%s}%s", kind, id, more);
-    return k;
+    STEP(node_ask(db, n, DB_WORDS(SLICE("ROLE")), &reply));
+    alone = role_is_alone(reply, &demoted);
+    freeReplyObject(reply);
+    if (alone && !replica_is_owed(db))
+        return OUTCOME_DONE;
+    node_where(db, n, where);
+    if (demoted)
+        return outcome_say(OUTCOME_FAILED, "Redis at %s is no master any more; run the command again", where);
+    snprintf(patience_ms, sizeof patience_ms, "%d", DB_REPLICA_MS);
+    STEP(node_ask(db, n, DB_WORDS(SLICE("WAIT"), SLICE("1"), slice_text(patience_ms)), &reply));
+    confirmed = reply->type == REDIS_REPLY_INTEGER && reply->integer > 0;
+    freeReplyObject(reply);
+    if (confirmed)
+        return OUTCOME_DONE;
+    return outcome_say(
+        OUTCOME_FAILED,
+        "written to Redis at %s, but no replica has confirmed it in time; run the command again", where);
 }
 
-struct key key_sandbox(const char *id)
+/* A write that only the master knows is lost with it; one replica's word is enough (contract, section 8). */
+enum outcome db_settle(struct db *db)
 {
-    return key_make("sandbox", id, "");
-}
-
-struct key key_store(const char *id)
-{
-    return key_make("store", id, "");
-}
-
-struct key key_store_sandboxes(const char *id)
-{
-    return key_make("store", id, ":sandboxes");
-}
-
-struct key key_address(const char *zone, struct ip ip)
-{
-    char address[IP_TEXT], kind[RECORD_ID_MAX + sizeof("ip:")];
-
-    ip_text(ip, address);
-    snprintf(kind, sizeof kind, "ip:%s", zone);
-    return key_make(kind, address, "");
+    assert(db->gone || db->count == 0);
+    for (size_t i = 0; i < db->node_count && !db->gone && !db->unconfirmed; i++) {
+        if (!db->nodes[i]->written)
+            continue;
+        db->nodes[i]->written = false;
+        db->unconfirmed = node_settle(db, db->nodes[i]) != OUTCOME_DONE;
+    }
+    return db->gone || db->unconfirmed ? OUTCOME_FAILED : OUTCOME_DONE;
 }

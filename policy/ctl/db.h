@@ -1,42 +1,46 @@
 #pragma once
-#include "ip.h"
+#include "key.h"
 #include "outcome.h"
-#include "slice.h"
+#include "redisurl.h"
 #include <hiredis/hiredis.h>
 
 /*
- * db - a blocking link to Redis, one command at a time, and the names of our keys.
+ * db - Redis as a command sees it: questions and answers, one at a time or many under way, and the names of our keys.
  *
  *   Layer   program (osbctl).
- *   Why     an operator's command waits for its answer; what could not be asked is said in one line.
- *   Bounds  DB_TIMEOUT_S for connecting and for each command.
- *   Fails   every function: OUTCOME_FAILED, said, when Redis is away or refuses.
+ *   Why     an operator's command waits for its answer; what could not be asked is said in one line. No command here
+ *           touches two keys and none leans on a connection, so one server, Sentinel's and a Cluster's are all the same.
+ *   Bounds  those of dial.h and master.h; DB_QUEUE_MAX commands under way.
+ *   Fails   every function: OUTCOME_FAILED, said, when Redis is away or refuses. Where it is away, or the server as a whole
+ *           refuses, that is said once, and all later calls fail without a word: see db_gone.
  */
-#define DB_TIMEOUT_S  5
 #define DB_ATTEMPTS   100 /* of a change that others keep overtaking */
-#define DB_URLS_MAX   8
-#define DB_STORES     SLICE("osb:stores")
-#define DB_SANDBOXES  SLICE("osb:sandboxes")
-#define DB_KEY_OCTETS 256
+#define DB_QUEUE_MAX  1024
+#define DB_REPLICA_MS 1000
 
-struct db {
-    redisContext *link;
-    bool changed; /* something was written: a replica is waited for */
-};
+struct db;
 
-/*
- * db_open(urls, n, out): the first of unix:PATH or redis://[user:password@]host:port/db that answers.
- *   Fails   OUTCOME_USAGE for an address of another form.
- */
-enum outcome db_open(const char *const *urls, size_t n, struct db *out) CHECKED;
+/* db_open(urls, n, ca_file, out): the first writable master. ${urls} stay the caller's, and there. ${ca_file}: roots for
+ * rediss://; "": the system's. */
+enum outcome db_open(const struct redis_url *urls, size_t n, const char *ca_file, struct db **out) CHECKED;
 
-/* db_close(db): where something was written and there are replicas, wait for one first. */
-void db_close(struct db *db);
+/* db_close(db): settles first. NULL is allowed. */
+enum outcome db_close(struct db *db) CHECKED;
+
+/* db_gone(db): the connection is lost, or the server takes no commands: nothing more will succeed, and that was said. */
+bool db_gone(const struct db *db);
+
+/* db_where(db, out): the server that took us, DB_WHERE octets: HOST:PORT, or the socket's path. Of a cluster, the first. */
+#define DB_WHERE REDIS_PLACE_TEXT
+void db_where(const struct db *db, char *out);
 
 #define DB_WORDS(...) \
     (const struct slice[]){__VA_ARGS__}, sizeof((const struct slice[]){__VA_ARGS__}) / sizeof(struct slice)
 
-/* db_ask(db, words, n, out): send, wait; the answer is the caller's (freeReplyObject) and is never an error. */
+/*
+ * db_ask(db, words, n, out): send, wait; the answer is the caller's (freeReplyObject) and is never an error.
+ *   Takes   words  words[1] is the key (of EVAL: words[3], after the script and "1"), and decides who is asked.
+ */
 enum outcome db_ask(struct db *db, const struct slice *words, size_t n, redisReply **out) CHECKED;
 
 /* db_do(db, words, n): the same where the answer says nothing. */
@@ -45,31 +49,31 @@ enum outcome db_do(struct db *db, const struct slice *words, size_t n) CHECKED;
 /* db_number(db, words, n, out): the same where the answer is a number. */
 enum outcome db_number(struct db *db, const struct slice *words, size_t n, long long *out) CHECKED;
 
-/* db_watch(db, key), db_begin(db), db_commit(db, done): *done is false where a watched key changed: nothing is written. */
-enum outcome db_watch(struct db *db, struct slice key) CHECKED;
-enum outcome db_unwatch(struct db *db) CHECKED;
-enum outcome db_begin(struct db *db) CHECKED;
-enum outcome db_commit(struct db *db, bool *done) CHECKED;
+/*
+ * db_send(db, words, n), db_take(db, out): many under way. Answers are taken in the order of what was sent, one db_take()
+ * for each db_send() that succeeded; one that fails was said and does not stop the others. Nothing may be under way when
+ * db_ask(), db_do(), db_number(), db_settle() or db_tell_...() is called.
+ */
+enum outcome db_send(struct db *db, const struct slice *words, size_t n) CHECKED;
+enum outcome db_take(struct db *db, redisReply **out) CHECKED;
+
+/*
+ * db_settle(db): where something was written and its server has replicas, or ought to have one, one of them has it too.
+ *   Fails   OUTCOME_FAILED when none said so within DB_REPLICA_MS: said, and waited for, once in a program's life.
+ */
+enum outcome db_settle(struct db *db) CHECKED;
 
 /* db_overtaken(): what is said after DB_ATTEMPTS. */
 enum outcome db_overtaken(void) CHECKED;
 
-/* db_tell_sandbox, db_tell_address: the proxies drop what they hold of it. */
+/* db_tell_sandbox, db_tell_address: settle, then the proxies drop what they hold of it. They are told in any case. */
 enum outcome db_tell_sandbox(struct db *db, const char *id) CHECKED;
 enum outcome db_tell_address(struct db *db, const char *zone, struct ip ip) CHECKED;
+
+/* db_tell_sandboxes(db, ids, n): the same for many, under way together. */
+enum outcome db_tell_sandboxes(struct db *db, const char *const *ids, size_t n) CHECKED;
 
 static inline struct slice reply_slice(const redisReply *r)
 {
     return r->type == REDIS_REPLY_STRING ? slice_of(r->str, r->len) : SLICE_NONE;
 }
-
-/* A key's name; the braces are Redis' hash tag, so that what belongs together lies in one slot of a cluster. */
-struct key {
-    char text[DB_KEY_OCTETS];
-};
-
-struct key key_sandbox(const char *id);
-struct key key_store(const char *id);
-struct key key_store_sandboxes(const char *id);
-struct key key_address(const char *zone, struct ip ip);
-#define KEY_SLICE(key) slice_text((key).text)

@@ -9,6 +9,8 @@
 
 #define ARENA_OCTETS  ((size_t)1 << 20)
 #define REDIS_DEFAULT "unix:/run/redis/redis-server.sock"
+#define ADMIN_DEFAULT "unix:/run/osb/admin.sock"
+#define ZONE_DEFAULT  "default"
 
 static enum outcome text_keep(const char *what, struct slice text, char *out)
 {
@@ -20,11 +22,17 @@ static enum outcome text_keep(const char *what, struct slice text, char *out)
     return OUTCOME_DONE;
 }
 
-static enum outcome url_add(struct desk *d, struct slice url)
+static enum outcome url_add(struct desk *d, struct slice text)
 {
-    if (d->url_count == DB_URLS_MAX)
-        return outcome_say(OUTCOME_REFUSED, "more than %d lines of redis", DB_URLS_MAX);
-    return text_keep("the address of Redis", url, d->urls[d->url_count++]);
+    const char *why;
+
+    if (d->url_count == REDIS_URLS_MAX)
+        return outcome_say(OUTCOME_REFUSED, "more than %d lines of redis", REDIS_URLS_MAX);
+    why = redisurl_parse(text, &d->urls[d->url_count]);
+    if (why)
+        return outcome_say(OUTCOME_USAGE, "the address of Redis %s", why);
+    d->url_count++;
+    return OUTCOME_DONE;
 }
 
 /* Of the proxy's file only what osbctl shares with it; the rest is the proxy's to judge (osb-proxy --check). */
@@ -42,6 +50,12 @@ static enum outcome line_take(struct desk *d, struct slice line)
         return text_keep("key_file", value, d->key_file);
     if (slice_equal(key, SLICE("zone")))
         return text_keep("zone", value, d->zone);
+    if (slice_equal(key, SLICE("admin")))
+        return text_keep("admin", value, d->admin);
+    if (slice_equal(key, SLICE("redis_ca_file")))
+        return text_keep("redis_ca_file", value, d->redis_ca_file);
+    if (slice_equal(key, SLICE("upstream_ca_file")))
+        return text_keep("upstream_ca_file", value, d->upstream_ca_file);
     return OUTCOME_DONE;
 }
 
@@ -71,40 +85,63 @@ static enum outcome file_read(struct desk *d, const char *path)
     return o;
 }
 
-static enum outcome setting_find(const struct desk *d, enum option option, const char *variable, char *out)
+/* An option beats the environment; NULL: neither. */
+static const char *setting_text(const struct order *order, enum option option, const char *variable)
 {
-    const char *text = order_value(d->order, option, 0);
+    const char *text = order_value(order, option, 0);
 
     if (!text && (text = getenv(variable)) && !*text)
         text = NULL;
+    return text;
+}
+
+static enum outcome setting_find(const struct order *order, enum option option, const char *variable,
+                                 char *out)
+{
+    const char *text = setting_text(order, option, variable);
+
     return text ? text_keep(variable, slice_text(text), out) : OUTCOME_DONE;
+}
+
+static enum outcome ca_file_find(struct desk *d)
+{
+    const char *text = getenv("OSB_REDIS_CA_FILE");
+
+    if (text && *text)
+        return text_keep("OSB_REDIS_CA_FILE", slice_text(text), d->redis_ca_file);
+    if (!*d->redis_ca_file)
+        memcpy(d->redis_ca_file, d->upstream_ca_file, sizeof d->redis_ca_file);
+    return OUTCOME_DONE;
 }
 
 enum outcome desk_settle(const struct order *order, struct desk *out)
 {
     const char *path = order_value(order, OPTION_CONFIG, 0);
-    char url[DESK_TEXT] = "";
+    const char *url = setting_text(order, OPTION_REDIS, "OSB_REDIS_URL");
 
-    *out = (struct desk){.order = order, .zone = "default", .now_ms = clock_wall_ms()};
+    *out = (struct desk){.order = order, .admin = ADMIN_DEFAULT, .now_ms = clock_wall_ms()};
     out->json = order_has(order, OPTION_JSON);
     if (path)
         STEP(file_read(out, path));
-    STEP(setting_find(out, OPTION_REDIS, "OSB_REDIS_URL", url));
-    STEP(setting_find(out, OPTION_KEY_FILE, "OSB_KEY_FILE", out->key_file));
-    STEP(setting_find(out, OPTION_ZONE, "OSB_ZONE", out->zone));
+    STEP(setting_find(order, OPTION_KEY_FILE, "OSB_KEY_FILE", out->key_file));
+    STEP(setting_find(order, OPTION_ZONE, "OSB_ZONE", out->zone));
+    STEP(ca_file_find(out));
+    out->zone_said = *out->zone;
+    if (!out->zone_said)
+        memcpy(out->zone, ZONE_DEFAULT, sizeof ZONE_DEFAULT);
     if (!record_id_ok(slice_text(out->zone)))
         return outcome_say(OUTCOME_REFUSED, "zone %s: letters, digits, '.', '_' and '-' are allowed",
                            out->zone);
-    if (*url)
+    if (url)
         out->url_count = 0;
     else if (out->url_count == 0)
-        memcpy(url, REDIS_DEFAULT, sizeof REDIS_DEFAULT);
-    return *url ? url_add(out, slice_text(url)) : OUTCOME_DONE;
+        url = REDIS_DEFAULT;
+    return url ? url_add(out, slice_text(url)) : OUTCOME_DONE;
 }
 
-enum outcome desk_open(struct desk *d)
+enum outcome desk_keys(struct desk *d)
 {
-    const char *urls[DB_URLS_MAX], *why = "it can't be used";
+    const char *why = "it can't be used";
 
     if (!*d->key_file)
         return outcome_say(OUTCOME_USAGE,
@@ -112,14 +149,33 @@ enum outcome desk_open(struct desk *d)
     STEP(outcome_fault(secret_arena_open(ARENA_OCTETS), "memory for secrets (see ulimit -l)"));
     if (keyring_load(d->key_file, &d->keys, &why) != FAULT_NONE)
         return outcome_say(OUTCOME_FAILED, "key file %s: %s", d->key_file, why);
-    for (size_t i = 0; i < d->url_count; i++)
-        urls[i] = d->urls[i];
-    return db_open(urls, d->url_count, &d->db);
+    return OUTCOME_DONE;
 }
 
-void desk_close(struct desk *d)
+bool desk_keys_again(struct desk *d)
 {
-    db_close(&d->db);
+    struct keyring *keys;
+    const char *why;
+
+    if (d->keys_again || keyring_load(d->key_file, &keys, &why) != FAULT_NONE)
+        return false;
+    d->keys_again = true;
+    keyring_free(d->keys);
+    d->keys = keys;
+    return true;
+}
+
+enum outcome desk_open(struct desk *d)
+{
+    STEP(desk_keys(d));
+    return db_open(d->urls, d->url_count, d->redis_ca_file, &d->db);
+}
+
+enum outcome desk_close(struct desk *d)
+{
+    enum outcome o = db_close(d->db);
+
     keyring_free(d->keys);
     sodium_memzero(d, sizeof *d);
+    return o;
 }

@@ -13,10 +13,14 @@
 
 struct desk {
     const struct order *order;
-    char urls[DB_URLS_MAX][DESK_TEXT], key_file[DESK_TEXT], zone[DESK_TEXT];
+    struct redis_url urls[REDIS_URLS_MAX];
     size_t url_count;
+    char key_file[DESK_TEXT], zone[DESK_TEXT], redis_ca_file[DESK_TEXT], upstream_ca_file[DESK_TEXT];
+    char admin[DESK_TEXT]; /* of the proxy, as its file says */
+    bool zone_said;        /* --zone, OSB_ZONE or the file: not the default */
     struct keyring *keys;
-    struct db db;
+    bool keys_again; /* the file was read a second time */
+    struct db *db;   /* NULL: not opened */
     int64_t now_ms;
     bool json;
 };
@@ -24,6 +28,13 @@ struct desk {
 /* desk_settle(order, out): find the settings; opens nothing. */
 enum outcome desk_settle(const struct order *order, struct desk *out) CHECKED;
 
-/* desk_open(d): the arena, the key file, Redis. */
+/* desk_keys(d): the arena and the key file. desk_open(d): these, and Redis. */
+enum outcome desk_keys(struct desk *d) CHECKED;
 enum outcome desk_open(struct desk *d) CHECKED;
-void desk_close(struct desk *d);
+
+/* desk_keys_again(d): a key that we don't have was met, and may have come into the file since we read it. False: no use in
+ * looking again. */
+bool desk_keys_again(struct desk *d);
+
+/* desk_close(d): Fails as db_close(): written, but not confirmed. */
+enum outcome desk_close(struct desk *d) CHECKED;

@@ -1,7 +1,7 @@
 #include "diag.h"
+#include "tlsio.h"
 #include "verbs.h"
 #include <jansson.h>
-#include <openssl/crypto.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -14,14 +14,16 @@
 
 static const struct verb {
     const char *noun, *action; /* action NULL: one word is enough */
-    verb_fn *run;              /* NULL: announced, not there yet */
+    verb_fn *run;
     size_t word_count;
     bool needs_redis;
     option_set options;
     const char *usage;
 } verb_table[] = {
     {"key", "init", key_init, 1, false, 0, "FILE"},
-    {"key", "rotate", NULL, 0, false, 0, ""},
+    {"key", "rotate", key_rotate, 0, true, OPT(STAGE), "[--stage]"},
+    {"key", "list", key_list, 0, true, 0, ""},
+    {"key", "drop", key_drop, 1, true, 0, "KEY-ID"},
     {"store", "create", store_create, 1, true, OPT(EGRESS_ALLOW) | OPT(EGRESS_ANY) | OPT(SCRUB),
      "NAME [--egress-allow HOST]... [--egress-any] [--scrub on|off]"},
     {"store", "list", store_list, 0, true, 0, ""},
@@ -37,8 +39,9 @@ static const struct verb {
     {"sandbox", "create", sandbox_create, 1, true, OPT(IP) | OPT(STORE) | OPT(TTL) | FILES,
      "ID --ip ADDR... [--store STORE]... [--ttl SECONDS] [--env-file FILE] [--ca-file FILE]\n"
      "                  [--bundle-file FILE] [--ca-path P] [--bundle-path P]"},
-    {"sandbox", "fork", NULL, 0, false, 0, ""},
-    {"sandbox", "move", NULL, 0, false, 0, ""},
+    {"sandbox", "fork", sandbox_fork, 1, true, OPT(FROM) | OPT(IP) | OPT(STORE) | OPT(TTL) | FILES,
+     "ID --from ID --ip ADDR... [--store STORE]... [--ttl SECONDS] [the same file options]"},
+    {"sandbox", "move", sandbox_move, 1, true, OPT(IP), "ID --ip ADDR... [--zone ZONE]"},
     {"sandbox", "list", sandbox_list, 0, true, 0, ""},
     {"sandbox", "get", sandbox_get, 1, true, 0, "ID"},
     {"sandbox", "env", sandbox_env, 1, true, OPT(CA_PATH) | OPT(BUNDLE_PATH),
@@ -52,11 +55,11 @@ static const struct verb {
      "--sandbox-if IF --ip ADDR... [--port P] [--http-port P] [--dns ADDR]"},
     {"check", NULL, sandbox_check, 0, true, OPT(SANDBOX) | OPT(HOST) | OPT(SECRET) | OPT(IN),
      "--sandbox ID --host HOST [--secret NAME] [--in PLACE]..."},
-    {"status", NULL, NULL, 0, false, 0, ""},
-    {"top", NULL, NULL, 0, false, 0, ""},
-    {"backup", NULL, NULL, 0, false, 0, ""},
-    {"restore", NULL, NULL, 0, false, 0, ""},
-    {"redis-acl", NULL, NULL, 0, false, 0, ""},
+    {"status", NULL, status_show, 0, false, 0, ""},
+    {"top", NULL, top_show, 0, false, 0, ""},
+    {"backup", NULL, backup_write, 0, true, 0, "> FILE"},
+    {"restore", NULL, restore_read, 0, true, 0, "< FILE"},
+    {"redis-acl", NULL, acl_print, 0, false, 0, ""},
 };
 
 #define VERB_COUNT (sizeof verb_table / sizeof *verb_table)
@@ -65,9 +68,8 @@ static void help_print(void)
 {
     puts("osbctl [-c FILE] [--redis URL] [--key-file FILE] [--zone ZONE] [--json] VERB...\n");
     for (size_t i = 0; i < VERB_COUNT; i++)
-        if (verb_table[i].run)
-            printf("  %s%s%s %s\n", verb_table[i].noun, verb_table[i].action ? " " : "",
-                   verb_table[i].action ? verb_table[i].action : "", verb_table[i].usage);
+        printf("  %s%s%s %s\n", verb_table[i].noun, verb_table[i].action ? " " : "",
+               verb_table[i].action ? verb_table[i].action : "", verb_table[i].usage);
     puts("\nAn option beats OSB_REDIS_URL, OSB_KEY_FILE and OSB_ZONE; these beat the redis, key_file and "
          "zone lines\n"
          "of -c FILE. A STORE is a name or an id, a PLACE is header, basic, body, field or url.\n"
@@ -90,11 +92,8 @@ static enum outcome verb_run(const struct verb *v, const struct order *order)
 {
     size_t own = v->action ? 2 : 1;
     struct desk d;
-    enum outcome o;
+    enum outcome o, closed;
 
-    if (!v->run)
-        return outcome_say(OUTCOME_USAGE, "%s%s%s is not there yet in this version", v->noun,
-                           v->action ? " " : "", v->action ? v->action : "");
     if (order->word_count - own != v->word_count)
         return outcome_say(OUTCOME_USAGE, "usage: osbctl %s %s %s", v->noun, v->action ? v->action : "",
                            v->usage);
@@ -104,8 +103,8 @@ static enum outcome verb_run(const struct verb *v, const struct order *order)
         o = desk_open(&d);
     if (o == OUTCOME_DONE)
         o = v->run(&d, order->words + own);
-    desk_close(&d);
-    return o;
+    closed = desk_close(&d);
+    return o == OUTCOME_DONE ? closed : o;
 }
 
 static enum outcome order_run(const struct order *order)
@@ -144,7 +143,7 @@ int main(int argc, char **argv)
     process_close_in();
     diag_name("osbctl");
     json_set_alloc_funcs(demand, free);
-    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+    tlsio_library_open();
     if (sodium_init() < 0)
         return (int)outcome_say(OUTCOME_FAILED, "no random numbers can be had");
     o = order_parse(argc, argv, &order);

@@ -1,4 +1,5 @@
 #include "outcome.h"
+#include "progress.h"
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ static void line_write(const char *format, va_list arguments)
     for (char *c = line; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
+    progress_hide();
     fprintf(stderr, "osbctl: %s\n", line);
 }
 

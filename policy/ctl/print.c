@@ -27,6 +27,10 @@ static void value_put(const json_t *value)
         fputs(json_is_true(value) ? "on" : "off", stdout);
         return;
     }
+    if (json_is_integer(value)) {
+        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return;
+    }
     if (!json_is_array(value) || json_array_size(value) == 0) {
         fputs(element_text(value), stdout);
         return;
@@ -96,24 +100,50 @@ static json_t *array_sort(json_t *array, const char *column)
     return sorted;
 }
 
+void print_begin(const struct desk *d, const char *const *columns, struct listing *out)
+{
+    *out = (struct listing){d, columns, 0};
+}
+
+static void row_put(const struct listing *l, const json_t *object)
+{
+    if (l->d->json) {
+        fputs(l->rows ? ",\n  " : "[\n  ", stdout);
+        json_dumpf(object, stdout, 0);
+        return;
+    }
+    for (size_t c = 0; l->columns[c]; c++) {
+        if (c)
+            putchar('\t');
+        value_put(json_object_get(object, l->columns[c]));
+    }
+    putchar('\n');
+}
+
+void print_row(struct listing *l, json_t *object)
+{
+    row_put(l, object);
+    l->rows++;
+    json_decref(object);
+}
+
+void print_end(struct listing *l)
+{
+    if (l->d->json)
+        puts(l->rows ? "\n]" : "[]");
+}
+
 void print_list(const struct desk *d, json_t *array, const char *const *columns)
 {
+    struct listing l;
     size_t i;
     json_t *object;
 
     array = array_sort(array, columns[0]);
-    if (d->json) {
-        json_put(array);
-        return;
-    }
-    json_array_foreach (array, i, object) {
-        for (size_t c = 0; columns[c]; c++) {
-            if (c)
-                putchar('\t');
-            value_put(json_object_get(object, columns[c]));
-        }
-        putchar('\n');
-    }
+    print_begin(d, columns, &l);
+    json_array_foreach (array, i, object)
+        print_row(&l, json_incref(object));
+    print_end(&l);
     json_decref(array);
 }
 

@@ -19,7 +19,22 @@ void print_quiet(const struct desk *d, json_t *object);
 /* print_one(d, object): a line a key, "key TAB value". */
 void print_one(const struct desk *d, json_t *object);
 
-/* print_list(d, array, columns): a line an element, sorted by the first column. ${columns} ends with NULL. */
+/*
+ * A list, printed as it comes: print_begin(), print_row() for each in the order wanted, print_end(). A line an element, with
+ * --json too, so that nobody need hold thousands.
+ *   Takes   columns  the keys that people see; ends with NULL.
+ */
+struct listing {
+    const struct desk *d;
+    const char *const *columns;
+    size_t rows;
+};
+
+void print_begin(const struct desk *d, const char *const *columns, struct listing *out);
+void print_row(struct listing *l, json_t *object);
+void print_end(struct listing *l);
+
+/* print_list(d, array, columns): all of it, sorted by the first column. */
 void print_list(const struct desk *d, json_t *array, const char *const *columns);
 
 /* print_text(d, key, text): ${text} as it is; with --json, an object of that one ${key}. */

@@ -1,11 +1,15 @@
 #include "sandboxes.h"
-#include "claim.h"
-#include "envfile.h"
+#include "entry.h"
 #include "print.h"
+#include "progress.h"
 #include "verbs.h"
 #include <openssl/pem.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+
+#define LIST_PAGE 500
 
 json_t *sandbox_object(const struct chest *c)
 {
@@ -23,7 +27,7 @@ json_t *sandbox_object(const struct chest *c)
                      print_time(json_number_of(c->policy, "expiresAt")));
 }
 
-static enum outcome no_sandbox(const char *id)
+enum outcome sandbox_missing(const char *id)
 {
     return outcome_say(OUTCOME_NOT_FOUND, "there is no sandbox %s", id);
 }
@@ -32,35 +36,54 @@ enum outcome sandbox_read(struct desk *d, const char *id, struct chest *out)
 {
     enum outcome o = record_id_ok(slice_text(id)) ? chest_read(d, true, id, out) : OUTCOME_NOT_FOUND;
 
-    return o == OUTCOME_NOT_FOUND ? no_sandbox(id) : o;
+    if (o == OUTCOME_DONE && entry_is_draft(out->policy)) {
+        chest_close(out);
+        o = OUTCOME_NOT_FOUND;
+    }
+    return o == OUTCOME_NOT_FOUND ? sandbox_missing(id) : o;
+}
+
+static enum outcome row_show(struct desk *d, void *cookie, struct chest *c)
+{
+    (void)d;
+    if (entry_is_draft(c->policy))
+        return OUTCOME_DONE;
+    print_row(cookie, sandbox_object(c));
+    return ferror(stdout) ? OUTCOME_FAILED : OUTCOME_DONE; /* main says it */
 }
 
 /* What does not open is said, and does not hide the rest. */
+static enum outcome pages_show(struct desk *d, const struct names *names, struct listing *l)
+{
+    enum outcome o, worst = OUTCOME_DONE;
+
+    for (size_t at = 0, page; at < names->count && !db_gone(d->db) && !ferror(stdout); at += page) {
+        page = names->count - at < LIST_PAGE ? names->count - at : LIST_PAGE;
+        o = chest_show(d, true, names->ids + at, page, row_show, l);
+        if (o != OUTCOME_DONE)
+            worst = o;
+        progress_add(page);
+    }
+    return worst;
+}
+
 enum outcome sandbox_list(struct desk *d, const char *const *words)
 {
     static const char *const columns[] = {"id", "addresses", "stores", "expiresAt", NULL};
-    json_t *list = json_array();
-    redisReply *all;
-    enum outcome o, worst = OUTCOME_DONE;
+    struct listing l;
+    struct names names;
+    enum outcome o;
 
     (void)words;
-    STEP(db_ask(&d->db, DB_WORDS(SLICE("SMEMBERS"), DB_SANDBOXES), &all));
-    for (size_t i = 0; i < all->elements && d->db.link->err == 0; i++) {
-        struct chest c;
-
-        if (!record_id_ok(reply_slice(all->element[i])))
-            continue;
-        o = chest_read(d, true, all->element[i]->str, &c);
-        if (o == OUTCOME_DONE) {
-            json_array_append_new(list, sandbox_object(&c));
-            chest_close(&c);
-        } else if (o != OUTCOME_NOT_FOUND) {
-            worst = o;
-        }
-    }
-    freeReplyObject(all);
-    print_list(d, list, columns);
-    return worst;
+    STEP(nameset_tidy(d, DB_SANDBOXES));
+    STEP(nameset_list(d, DB_SANDBOXES, &names));
+    print_begin(d, columns, &l);
+    progress_begin(isatty(STDOUT_FILENO) ? NULL : "listing", names.count);
+    o = pages_show(d, &names, &l);
+    progress_end();
+    print_end(&l);
+    names_free(&names);
+    return o;
 }
 
 enum outcome sandbox_get(struct desk *d, const char *const *words)
@@ -103,49 +126,21 @@ enum outcome sandbox_ca(struct desk *d, const char *const *words)
 
 /* --- the end -------------------------------------------------------------------------------------------- */
 
-static enum outcome sets_leave(struct desk *d, const char *id, const json_t *policy)
-{
-    size_t i;
-    json_t *store;
-
-    json_array_foreach (json_object_get(policy, "stores"), i, store) {
-        struct key members = key_store_sandboxes(json_text_of(store, "id"));
-
-        STEP(db_do(&d->db, DB_WORDS(SLICE("SREM"), KEY_SLICE(members), slice_text(id))));
-    }
-    return db_do(&d->db, DB_WORDS(SLICE("SREM"), DB_SANDBOXES, slice_text(id)));
-}
-
-/* The proxies are told as soon as the record is gone: what follows only tidies up. */
-enum outcome sandbox_remove(struct desk *d, const char *id, const json_t *policy)
-{
-    struct key record = key_sandbox(id);
-    struct ip list[RECORD_ADDRESSES_MAX];
-    size_t n = claims_of(policy, list);
-
-    d->db.changed = true;
-    STEP(db_do(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(record))));
-    STEP(db_tell_sandbox(&d->db, id));
-    for (size_t i = 0; i < n; i++)
-        STEP(claim_release(d, json_text_of(policy, "zone"), list[i], id));
-    return sets_leave(d, id, policy);
-}
-
 /* A record that does not open can be deleted all the same: its addresses are unknown, so their keys stay behind. */
 enum outcome sandbox_delete(struct desk *d, const char *const *words)
 {
     const char *id = words[0];
     struct chest c = {0};
-    long long listed = 1;
+    int64_t ends_ms = NAMESET_NEVER;
     enum outcome o = record_id_ok(slice_text(id)) ? chest_read(d, true, id, &c) : OUTCOME_NOT_FOUND;
 
-    if (o == OUTCOME_FAILED && d->db.link->err)
+    if (o == OUTCOME_FAILED && db_gone(d->db))
         return o;
     if (o == OUTCOME_NOT_FOUND)
-        STEP(db_number(&d->db, DB_WORDS(SLICE("SISMEMBER"), DB_SANDBOXES, slice_text(id)), &listed));
-    if (!listed)
-        return no_sandbox(id);
-    o = sandbox_remove(d, id, c.policy);
+        STEP(nameset_ends(d, DB_SANDBOXES, id, &ends_ms));
+    if (ends_ms == NAMESET_NONE)
+        return sandbox_missing(id);
+    o = entry_remove(d, id, c.policy);
     chest_close(&c);
     if (o == OUTCOME_DONE)
         print_quiet(d, json_pack("{s:s}", "id", id));
@@ -168,6 +163,11 @@ static int64_t ca_end_ms(const char *pem)
     return end_ms;
 }
 
+bool sandbox_ca_lasts(const struct chest *c, int64_t until_ms)
+{
+    return until_ms <= ca_end_ms(json_text_of(c->policy, "ca"));
+}
+
 struct extending {
     int64_t expires_ms;
     json_t *result;
@@ -185,41 +185,53 @@ static enum outcome extend_edit(struct desk *d, void *cookie, struct chest *c, b
     return OUTCOME_DONE;
 }
 
-/* An expired sandbox may have lost its addresses to another: they are claimed first. */
-static enum outcome extend_claim(struct desk *d, const struct chest *c, int64_t expires_ms)
+/* An expired sandbox may have lost its addresses to another: they are claimed before it lives again. Until its record is
+ * written names and addresses stand as long as the later of both ends asks. */
+static enum outcome extend_prepare(struct desk *d, const char *id, int64_t expires_ms)
 {
-    struct ip list[RECORD_ADDRESSES_MAX];
-    size_t n = claims_of(c->policy, list);
+    struct chest c;
+    int64_t before_ms;
+    enum outcome o;
 
-    if (expires_ms > ca_end_ms(json_text_of(c->policy, "ca")))
-        return outcome_say(OUTCOME_REFUSED,
-                           "sandbox %s: its CA would end before it does; its certificate can't be extended",
-                           c->id);
-    for (size_t i = 0; i < n; i++)
-        STEP(claim_take(d, json_text_of(c->policy, "zone"), list[i], c->id, expires_ms));
-    return OUTCOME_DONE;
+    STEP(sandbox_read(d, id, &c));
+    before_ms = json_number_of(c.policy, "expiresAt");
+    if (before_ms && before_ms < expires_ms)
+        json_object_set_new(c.policy, "expiresAt", json_integer((json_int_t)expires_ms));
+    if (sandbox_ca_lasts(&c, expires_ms))
+        o = entry_name(d, &c);
+    else
+        o = outcome_say(OUTCOME_REFUSED, "sandbox %s: its CA would end before it does, and can't be extended",
+                        id);
+    if (o == OUTCOME_DONE)
+        o = entry_claim(d, &c);
+    chest_close(&c);
+    return o;
+}
+
+static enum outcome extend_run(struct desk *d, struct extending *e, const char *id)
+{
+    enum outcome o;
+
+    STEP(extend_prepare(d, id, e->expires_ms));
+    o = chest_edit(d, true, id, extend_edit, e);
+    if (o == OUTCOME_NOT_FOUND)
+        return sandbox_missing(id);
+    STEP(o);
+    STEP(db_tell_sandbox(d->db, id));
+    return entry_affirm(d, id);
 }
 
 enum outcome sandbox_extend(struct desk *d, const char *const *words)
 {
     struct extending e = {0};
     uint64_t ttl_s = 0;
-    struct chest c;
     enum outcome o;
 
     STEP(order_number(d->order, OPTION_TTL, (uint64_t)SANDBOX_DAYS_MAX * DAY_S, &ttl_s));
     if (ttl_s == 0)
         return outcome_say(OUTCOME_USAGE, "--ttl SECONDS is needed");
     e.expires_ms = d->now_ms + (int64_t)ttl_s * 1000;
-    STEP(sandbox_read(d, words[0], &c));
-    o = extend_claim(d, &c, e.expires_ms);
-    chest_close(&c);
-    STEP(o);
-    o = chest_edit(d, true, words[0], extend_edit, &e);
-    if (o == OUTCOME_NOT_FOUND)
-        o = no_sandbox(words[0]);
-    if (o == OUTCOME_DONE)
-        o = db_tell_sandbox(&d->db, words[0]);
+    o = extend_run(d, &e, words[0]);
     if (o == OUTCOME_DONE)
         print_quiet(d, e.result);
     else

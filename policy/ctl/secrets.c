@@ -77,7 +77,7 @@ static enum outcome set_store(struct desk *d, const char *word, struct setting *
     if (o == OUTCOME_NOT_FOUND)
         return outcome_say(o, "there is no store %s", word);
     STEP(o);
-    return spread_all(d, id, false, NULL);
+    return spread_all(d, id, false, "rotating", NULL);
 }
 
 static enum outcome set_take(struct desk *d, const char *name, struct setting *s)
@@ -119,11 +119,12 @@ enum outcome secret_set(struct desk *d, const char *const *words)
 enum outcome secret_list(struct desk *d, const char *const *words)
 {
     static const char *const columns[] = {"name", "id", "allowedHosts", "places", "updatedAt", NULL};
-    json_t *list = json_array(), *secret;
+    json_t *list, *secret;
     struct chest c;
     size_t i;
 
     STEP(storeindex_read(d, words[0], &c));
+    list = json_array();
     json_array_foreach (json_object_get(c.policy, "secrets"), i, secret) {
         json_array_append_new(list, secret_object(&c, secret));
     }
@@ -188,7 +189,7 @@ enum outcome secret_delete(struct desk *d, const char *const *words)
     if (o == OUTCOME_NOT_FOUND)
         return outcome_say(o, "there is no store %s", words[0]);
     if (o == OUTCOME_DONE)
-        o = spread_all(d, id, false, &changed);
+        o = spread_all(d, id, false, "revoking", &changed);
     if (o == OUTCOME_DONE && !s.result && !changed)
         o = no_secret(words);
     if (o == OUTCOME_DONE)

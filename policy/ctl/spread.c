@@ -1,9 +1,11 @@
 #include "spread.h"
-#include <stdlib.h>
 
 struct spreading {
-    const char *store;
-    bool revoke, changed;
+    const char *id; /* the store's */
+    bool revoke;
+    struct chest store; /* as it was after the batch's records were read */
+    bool found;         /* there is a store */
+    bool met, changed;  /* a record was there; one was changed */
 };
 
 static bool is_of(const json_t *object, const char *key, const char *id)
@@ -58,7 +60,7 @@ static enum outcome record_carry(struct desk *d, const struct spreading *s, cons
         json_t *into = json_array_get(secrets, i);
         const json_t *from = store ? chest_secret(store, json_text_of(into, "name"), NULL) : NULL;
 
-        if (!is_of(into, "store", s->store))
+        if (!is_of(into, "store", s->id))
             continue;
         if (from) {
             STEP(secret_carry(d, store, from, c, into, changed));
@@ -70,7 +72,7 @@ static enum outcome record_carry(struct desk *d, const struct spreading *s, cons
     for (size_t i = json_array_size(stores); i-- > 0;) {
         json_t *entry = json_array_get(stores, i);
 
-        if (!is_of(entry, "id", s->store))
+        if (!is_of(entry, "id", s->id))
             continue;
         if (store && list_carry(store, entry))
             *changed = true;
@@ -82,87 +84,77 @@ static enum outcome record_carry(struct desk *d, const struct spreading *s, cons
     return OUTCOME_DONE;
 }
 
+static void store_forget(struct spreading *s)
+{
+    if (s->found)
+        chest_close(&s->store);
+    s->found = false;
+}
+
 /*
- * The store is read after the sandbox's key is watched: whoever changes the store later spreads later too, and a
- * write of ours on older knowledge then fails.
+ * The store is read after the sandboxes' records: whoever changes the store later spreads later too, and a write of ours on
+ * an older record then fails.
  */
+static enum outcome spread_begin(struct desk *d, void *cookie)
+{
+    struct spreading *s = cookie;
+    enum outcome o;
+
+    store_forget(s);
+    if (s->revoke)
+        return OUTCOME_DONE;
+    o = chest_read(d, false, s->id, &s->store);
+    s->found = o == OUTCOME_DONE;
+    return o == OUTCOME_NOT_FOUND ? OUTCOME_DONE : o;
+}
+
 static enum outcome spread_edit(struct desk *d, void *cookie, struct chest *c, bool *changed)
 {
     struct spreading *s = cookie;
-    struct chest store;
-    enum outcome o = s->revoke ? OUTCOME_NOT_FOUND : chest_read(d, false, s->store, &store);
-    bool found = o == OUTCOME_DONE;
 
-    if (o == OUTCOME_NOT_FOUND && !s->revoke)
+    s->met = true;
+    if (!s->found && !s->revoke)
         return OUTCOME_DONE;
-    if (found || s->revoke)
-        o = record_carry(d, s, found ? &store : NULL, c, changed);
-    if (found)
-        chest_close(&store);
-    if (o != OUTCOME_DONE)
-        return o;
-    s->changed = *changed;
-    if (*changed)
-        chest_touch(d, c->policy);
+    STEP(record_carry(d, s, s->found ? &s->store : NULL, c, changed));
+    if (!*changed)
+        return OUTCOME_DONE;
+    s->changed = true;
+    chest_touch(d, c->policy);
     return OUTCOME_DONE;
 }
 
-enum outcome spread_one(struct desk *d, const char *store, const char *id, bool revoke, bool *changed)
+static enum outcome spread_ids(struct desk *d, struct spreading *s, const char *const *ids, size_t n,
+                               const char *doing)
 {
-    struct spreading s = {.store = store, .revoke = revoke};
-    enum outcome o = chest_edit(d, true, id, spread_edit, &s);
+    const struct chest_work work = {
+        .edit = spread_edit, .begin = spread_begin, .cookie = s, .doing = doing, .tell = true};
+    enum outcome o = chest_each(d, true, ids, n, &work);
 
-    if (s.changed && changed)
-        *changed = true;
+    store_forget(s);
     return o;
 }
 
-/* A sandbox that expired long ago left only its name in the sets. */
-static enum outcome member_forget(struct desk *d, const char *store, const char *id)
+enum outcome spread_one(struct desk *d, const char *store, const char *id)
 {
-    struct key record = key_sandbox(id), members = key_store_sandboxes(store);
-    long long exists;
-    bool done;
+    struct spreading s = {.id = store};
+    enum outcome o = spread_ids(d, &s, &id, 1, NULL);
 
-    STEP(db_watch(&d->db, KEY_SLICE(record)));
-    STEP(db_number(&d->db, DB_WORDS(SLICE("EXISTS"), KEY_SLICE(record)), &exists));
-    if (exists)
-        return db_unwatch(&d->db);
-    STEP(db_begin(&d->db));
-    STEP(db_do(&d->db, DB_WORDS(SLICE("SREM"), KEY_SLICE(members), slice_text(id))));
-    STEP(db_do(&d->db, DB_WORDS(SLICE("SREM"), DB_SANDBOXES, slice_text(id))));
-    return db_commit(&d->db, &done);
-}
-
-static enum outcome member_spread(struct desk *d, const char *store, const redisReply *member, bool revoke,
-                                  bool *changed)
-{
-    enum outcome o;
-
-    if (!record_id_ok(reply_slice(member)))
-        return OUTCOME_DONE;
-    o = spread_one(d, store, member->str, revoke, changed);
-    if (o == OUTCOME_NOT_FOUND)
-        return member_forget(d, store, member->str);
-    return o == OUTCOME_DONE ? db_tell_sandbox(&d->db, member->str) : o;
+    return o == OUTCOME_DONE && !s.met ? OUTCOME_NOT_FOUND : o;
 }
 
 /* One record that does not open must not keep a revoked value alive in all those behind it. */
-enum outcome spread_all(struct desk *d, const char *store, bool revoke, bool *changed)
+enum outcome spread_all(struct desk *d, const char *store, bool revoke, const char *doing, bool *changed)
 {
     struct key members = key_store_sandboxes(store);
-    redisReply *reply;
-    enum outcome worst = OUTCOME_DONE;
+    struct spreading s = {.id = store, .revoke = revoke};
+    struct names ids;
+    enum outcome o;
 
-    STEP(db_ask(&d->db, DB_WORDS(SLICE("SMEMBERS"), KEY_SLICE(members)), &reply));
-    for (size_t i = 0; i < reply->elements; i++) {
-        enum outcome o = member_spread(d, store, reply->element[i], revoke, changed);
-
-        if (o != OUTCOME_DONE)
-            worst = o;
-        if (d->db.link->err)
-            break;
-    }
-    freeReplyObject(reply);
-    return worst;
+    STEP(nameset_tidy(d, KEY_SLICE(members)));
+    STEP(nameset_list(d, KEY_SLICE(members), &ids));
+    o = spread_ids(d, &s, ids.ids, ids.count, doing);
+    names_free(&ids);
+    if (changed && s.changed)
+        *changed = true;
+    return o;
 }

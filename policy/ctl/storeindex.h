@@ -21,8 +21,13 @@ enum outcome storeindex_read(struct desk *d, const char *word, struct chest *out
 /* storeindex_name_ok(d, name, id): may store ${id} be called so? Fails OUTCOME_REFUSED. */
 enum outcome storeindex_name_ok(struct desk *d, const char *name, const char *id) CHECKED;
 
-/* storeindex_set(d, name, id): this name and no other leads to ${id}. Fails OUTCOME_REFUSED: another store's. */
+/* storeindex_claim(d, name, id): this name leads to ${id}; so may others. Fails OUTCOME_REFUSED: it is another store's. */
+enum outcome storeindex_claim(struct desk *d, const char *name, const char *id) CHECKED;
+
+/* storeindex_tidy(d, id): what the record of ${id} is called leads there, and nothing else; nothing at all where there is
+ * none. storeindex_set(d, name, id): claim, then tidy. */
+enum outcome storeindex_tidy(struct desk *d, const char *id) CHECKED;
 enum outcome storeindex_set(struct desk *d, const char *name, const char *id) CHECKED;
 
-/* storeindex_drop(d, id): no name leads to ${id}. */
-enum outcome storeindex_drop(struct desk *d, const char *id) CHECKED;
+/* storeindex_list(d, out): the ids of all stores, sorted, each once; names_free() them. */
+enum outcome storeindex_list(struct desk *d, struct names *out) CHECKED;

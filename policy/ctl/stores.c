@@ -33,17 +33,21 @@ static enum outcome egress_take(const struct order *order, json_t **out)
     return hosts_take(order, OPTION_EGRESS_ALLOW, out);
 }
 
+/* Nothing leads to a record before its name does, so until a replica has it, the command can be run again. */
 static enum outcome store_write(struct desk *d, const char *name, struct chest *c)
 {
-    struct key key = key_store(c->id);
     bool done = false;
     enum outcome o;
 
-    STEP(storeindex_name_ok(d, name, c->id));
+    STEP(storeindex_name_ok(d, name, c->id)); /* early: most often nothing has to be undone */
     STEP(chest_write(d, c, &done));
-    o = storeindex_set(d, name, c->id);
-    if (o == OUTCOME_REFUSED) /* another took the name meanwhile */
-        STEP(db_do(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(key))));
+    if (!done)
+        return db_overtaken();
+    o = db_settle(d->db);
+    if (o == OUTCOME_DONE)
+        o = storeindex_claim(d, name, c->id);
+    if (o != OUTCOME_DONE && !db_gone(d->db)) /* no replica has it, or another took the name meanwhile */
+        STEP(chest_drop(d, c, &done));
     return o;
 }
 
@@ -74,30 +78,28 @@ enum outcome store_create(struct desk *d, const char *const *words)
     return o;
 }
 
+static enum outcome store_shown(struct desk *d, void *cookie, struct chest *c)
+{
+    (void)d;
+    json_array_append_new(cookie, store_object(c));
+    return OUTCOME_DONE;
+}
+
 /* What does not open is said, and does not hide the rest. */
 enum outcome store_list(struct desk *d, const char *const *words)
 {
     static const char *const columns[] = {"name", "id", "egressAllowlist", "updatedAt", NULL};
-    json_t *list = json_array();
-    redisReply *all;
-    enum outcome o, worst = OUTCOME_DONE;
+    struct names ids;
+    json_t *list;
+    enum outcome o;
 
     (void)words;
-    STEP(db_ask(&d->db, DB_WORDS(SLICE("HGETALL"), DB_STORES), &all));
-    for (size_t i = 0; i + 1 < all->elements && d->db.link->err == 0; i += 2) {
-        struct chest c;
-
-        o = chest_read(d, false, all->element[i + 1]->str, &c);
-        if (o == OUTCOME_DONE) {
-            json_array_append_new(list, store_object(&c));
-            chest_close(&c);
-        } else if (o != OUTCOME_NOT_FOUND) {
-            worst = o;
-        }
-    }
-    freeReplyObject(all);
+    STEP(storeindex_list(d, &ids));
+    list = json_array();
+    o = chest_show(d, false, ids.ids, ids.count, store_shown, list);
+    names_free(&ids);
     print_list(d, list, columns);
-    return worst;
+    return o;
 }
 
 enum outcome store_get(struct desk *d, const char *const *words)
@@ -140,14 +142,14 @@ static enum outcome change_make(struct desk *d, const char *word, const char *id
     enum outcome o;
 
     if (s->name)
-        STEP(storeindex_name_ok(d, s->name, id));
+        STEP(storeindex_claim(d, s->name, id)); /* before anything is changed: it may be another's */
     o = chest_edit(d, false, id, change_edit, s);
     if (o == OUTCOME_NOT_FOUND)
         return outcome_say(o, "there is no store %s", word);
     STEP(o);
     if (s->name)
-        STEP(storeindex_set(d, s->name, id));
-    return spread_all(d, id, false, NULL);
+        STEP(storeindex_tidy(d, id));
+    return spread_all(d, id, false, "updating", NULL);
 }
 
 enum outcome store_update(struct desk *d, const char *const *words)
@@ -184,13 +186,12 @@ enum outcome store_delete(struct desk *d, const char *const *words)
     STEP(storeindex_id(d, words[0], id));
     struct key record = key_store(id), members = key_store_sandboxes(id);
 
-    d->db.changed = true;
-    STEP(db_number(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(record)), &gone));
+    STEP(db_number(d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(record)), &gone));
     if (revoke) {
-        STEP(spread_all(d, id, true, &changed));
-        STEP(db_do(&d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(members))));
+        STEP(spread_all(d, id, true, "revoking", &changed));
+        STEP(db_do(d->db, DB_WORDS(SLICE("DEL"), KEY_SLICE(members))));
     }
-    STEP(storeindex_drop(d, id));
+    STEP(storeindex_tidy(d, id));
     if (!gone && !changed && strcmp(words[0], id) == 0)
         return outcome_say(OUTCOME_NOT_FOUND, "there is no store %s", words[0]);
     print_quiet(d, json_pack("{s:s}", "id", id));

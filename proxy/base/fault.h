@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 
 /*
  * fault - the closed enum of failures and its one table.
@@ -34,6 +35,12 @@ struct fault_row {
 };
 
 extern const struct fault_row fault_table[FAULT_COUNT];
+
+/* What policy refuses, or the client brought about, is counted as blocked; all else as an error. */
+static inline bool fault_blocks(enum fault f)
+{
+    return fault_table[f].blame == BLAME_POLICY || fault_table[f].blame == BLAME_CLIENT;
+}
 
 #define CHECKED __attribute__((warn_unused_result))
 

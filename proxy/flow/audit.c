@@ -116,11 +116,9 @@ static enum fault member_names(struct audit *a, const char *name, const struct s
 
 static struct slice action_of(enum fault reason)
 {
-    enum blame blame = fault_table[reason].blame;
-
     if (reason == FAULT_NONE)
         return SLICE("forward");
-    return blame == BLAME_POLICY || blame == BLAME_CLIENT ? SLICE("block") : SLICE("error");
+    return fault_blocks(reason) ? SLICE("block") : SLICE("error");
 }
 
 /* Splitting a date costs more than the rest of the line: once a second is enough. */

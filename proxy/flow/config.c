@@ -52,7 +52,7 @@ static const char *value_read(const struct config_key *key, struct slice value, 
         return NULL;
     }
     if (key->many && *count == key->room)
-        return "is given too often: 64 values are the most";
+        return key->full ? key->full : "is given too often: 64 values are the most";
     return key->read(key, value, out);
 }
 
@@ -65,7 +65,7 @@ static const char *repeat_check(const struct reading *r, const struct config_key
         return NULL;
     if (key->off && (*count == 0 || slice_equal(value, SLICE("off"))))
         return "can't be off and have values as well";
-    return key->many ? NULL : key->again ? key->again : "is given twice";
+    return key->many ? NULL : "is given twice";
 }
 
 static void pair_read(struct reading *r, struct slice name, struct slice value)

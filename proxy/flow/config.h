@@ -1,6 +1,6 @@
 #pragma once
-#include "hostpat.h"
 #include "ip.h"
+#include "redisurl.h"
 #include <stdio.h>
 
 /*
@@ -21,21 +21,15 @@ struct config_connect { /* connect_to = HOST:PORT=ADDR:PORT */
     struct endpoint to;
 };
 
-struct config_redis {        /* one redis = URL */
-    char unix_path[108];     /* set: a unix socket */
-    char host[HOST_MAX + 1]; /* else a name or an address */
-    uint16_t port;
-    char user[128], password[512];
-    unsigned db;
-};
-
 struct config {
     struct endpoint listen[CONFIG_MANY], direct_listen[CONFIG_MANY], http_listen[CONFIG_MANY],
         connect_listen[CONFIG_MANY];
     size_t listens, direct_listens, http_listens, connect_listens;
     unsigned workers;
     char zone[129];
-    struct config_redis redis;
+    struct redis_url redis[REDIS_URLS_MAX]; /* in the order in which they are tried */
+    size_t redis_count;
+    char redis_ca_file[CONFIG_PATH]; /* empty: upstream_ca_file, or the system's roots */
     char key_file[CONFIG_PATH];
     bool upstream_original;
     struct endpoint resolver[CONFIG_MANY];
@@ -67,9 +61,8 @@ struct config {
  *   Gives   *out whole; every mistake is written to ${errors} as "FILE:LINE: KEY: why" ("--set: KEY: why").
  *   Fails   FAULT_INVALID (at least one line was written), FAULT_NOT_FOUND (the file can't be read; one line says
  *           why). *out is then wiped. No part of a value is ever written to ${errors}.
- *   Checks what can be seen without side effects: grammar, ranges, required keys, that key_file and upstream_ca_file can be
- *   read. Values whose feature does not exist yet (rediss://, sentinel://, a second redis) are refused with a sentence that
- *   says so.
+ *   Checks what can be seen without side effects: grammar, ranges, required keys, that key_file and the files of roots can
+ *   be read.
  */
 enum fault config_read(const char *path, const char *const *sets, size_t n, struct config *out,
                        FILE *errors) CHECKED;

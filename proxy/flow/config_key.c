@@ -209,10 +209,9 @@ static const char *read_key_file(const struct config_key *key, struct slice valu
 static const char *read_ca_file(const struct config_key *key, struct slice value, struct config *out)
 {
     const char *why = text_store(key, value, out);
-
     off_t octets;
 
-    return why || value.len == 0 ? why : file_check(out->upstream_ca_file, 0, &octets);
+    return why || value.len == 0 ? why : file_check(member_at(out, key->at), 0, &octets);
 }
 
 /* --- places --------------------------------------------------------------------------------------------- */
@@ -303,8 +302,12 @@ static const char *read_admin(const struct config_key *key, struct slice value, 
 
 static const char *read_redis(const struct config_key *key, struct slice value, struct config *out)
 {
+    const char *why = redisurl_parse(value, &out->redis[out->redis_count]);
+
     (void)key;
-    return config_redis_parse(value, &out->redis);
+    if (!why)
+        out->redis_count++;
+    return why;
 }
 
 /* --- the table ------------------------------------------------------------------------------------------ */
@@ -342,10 +345,13 @@ const struct config_key config_key_table[] = {
     {"workers",               NULL,        RANGE(1, WORKERS_MAX), .read = read_workers, .form = "1 to 64"},
     {"zone",                  "default",   TEXT(zone, 1), .read = read_zone, .environment = "OSB_ZONE",
                                            .form = "1 to 128 of A-Z a-z 0-9 . _ - and begin with none of . -"},
-    {"redis",                 "unix:/run/redis/redis-server.sock", .read = read_redis,
+    {"redis",                 "unix:/run/redis/redis-server.sock",
+                                           AT(redis), .count = offsetof(struct config, redis_count),
+                                           .room = REDIS_URLS_MAX, .many = true, .read = read_redis,
                                            .environment = "OSB_REDIS_URL",
-                                           .again = "is given twice: failover to a second server is not supported "
-                                                    "by this version"},
+                                           .full = "is given too often: 8 addresses are the most"},
+    {"redis_ca_file",         "",          TEXT(redis_ca_file, 0), .read = read_ca_file,
+                                           .form = "a path of at most 255 octets, or empty"},
     {"key_file",              NULL,        TEXT(key_file, 1), .read = read_key_file, .required = true,
                                            .environment = "OSB_KEY_FILE",
                                            .form = "a path of 1 to 255 octets"},

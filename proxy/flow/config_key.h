@@ -19,7 +19,7 @@ struct config_key {
     size_t count;            /* offset of a list's count */
     uint64_t least, most;    /* of a number, in its member's unit */
     const char *environment; /* the variable that is asked where the file is silent; NULL: none */
-    const char *again;       /* said when it may not repeat but does; NULL: the usual sentence */
+    const char *full;        /* said when a list has no room left; NULL: the usual sentence */
     bool required;           /* must be given */
     bool many;               /* may repeat, and adds up */
     bool off;                /* a list that the word "off" empties */
@@ -31,9 +31,3 @@ extern const size_t config_key_count;
 
 /* config_key_find(name): NULL when there is no such key. */
 const struct config_key *config_key_find(struct slice name);
-
-/*
- * config_redis_parse(url, out): unix:PATH, or redis://[user:password@]host[:port][/db], percent-encoded.
- *   Gives   NULL, or a static sentence; *out is then wiped.
- */
-const char *config_redis_parse(struct slice url, struct config_redis *out);

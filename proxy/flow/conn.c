@@ -488,6 +488,7 @@ static enum fault conn_start(struct conn *c, struct sandbox *s)
     sandbox_join(s, &c->member);
     TRY(conn_count(c));
     metric_add(METRIC_CONNECTIONS_SERVED, 1);
+    census_connection(&s->census, s->id, worker_now_ms(c->worker));
     h1stream_open(&c->stream, &c->link, &c->worker->limits, true);
     if (c->kind != LISTENER_HTTP && c->kind != LISTENER_CONNECT)
         return conn_secure(c);

@@ -319,11 +319,11 @@ static void exchange_audit(const struct exchange *x, enum fault why, int status)
         e.denied[i] = slice_text(x->grants.denied[i]);
     audit_write(x->worker->audit, &e);
     metric_time(METRIC_REQUEST_SECONDS, (uint64_t)took_us);
-    metric_add(why == FAULT_NONE ? METRIC_REQUESTS_FORWARD
-               : fault_table[why].blame == BLAME_POLICY || fault_table[why].blame == BLAME_CLIENT
-                   ? METRIC_REQUESTS_BLOCK
-                   : METRIC_REQUESTS_ERROR,
+    metric_add(why == FAULT_NONE   ? METRIC_REQUESTS_FORWARD
+               : fault_blocks(why) ? METRIC_REQUESTS_BLOCK
+                                   : METRIC_REQUESTS_ERROR,
                1);
+    sandbox_count(x->client.sandbox, why, e.bytes_in, e.bytes_out);
     if (why != FAULT_NONE)
         metric_fault(why);
 }

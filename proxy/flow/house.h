@@ -21,14 +21,24 @@
  */
 struct who;
 
+/* Which key file was read: keys.c's own. */
+struct keys_mark {
+    dev_t device;
+    ino_t inode;
+    off_t octets;
+    int64_t changed_s, changed_ns;
+};
+
 struct worker {
     struct ev_loop *loop;
     const struct config *config;
     uint8_t ticket_root[32]; /* the seat's */
     struct h1_limits limits;
     struct keyring *keys;
-    int64_t keys_again_ms; /* when the key file was last read again */
-    SSL_CTX *client_ctx;   /* for all upstreams: it holds the roots, and nobody's identity */
+    struct keys_mark keys_read;
+    int64_t keys_read_ms,
+        keys_told_ms;    /* when the key file was read, and when an unknown key was spoken of */
+    SSL_CTX *client_ctx; /* for all upstreams: it holds the roots, and nobody's identity */
     struct resolver *resolver;
     struct audit *audit;
     struct who *who;

@@ -5,12 +5,14 @@
 
 #define PROBES 32
 
+struct slot {
+    _Atomic uint64_t who; /* hash of the id; 0: free */
+    _Atomic uint64_t version;
+};
+
 static struct {
     uint8_t key[crypto_shorthash_KEYBYTES];
-    struct {
-        _Atomic uint64_t who; /* hash of the id; 0: free */
-        _Atomic uint64_t version;
-    } slot[MARK_SLOTS];
+    struct slot slot[MARK_SLOTS];
 } * page;
 
 enum fault mark_open(void)
@@ -24,33 +26,64 @@ enum fault mark_open(void)
     return FAULT_NONE;
 }
 
-/* The slot of ${who}, taken where it has none yet; MARK_SLOTS: all near it belong to others. */
-static size_t slot_of(uint64_t who)
-{
-    for (size_t i = 0; i < PROBES; i++) {
-        size_t at = (size_t)(who + i) % MARK_SLOTS;
-        uint64_t free = 0;
-
-        if (atomic_load(&page->slot[at].who) == who ||
-            atomic_compare_exchange_strong(&page->slot[at].who, &free, who) || free == who)
-            return at;
-    }
-    return MARK_SLOTS;
-}
-
-bool mark_raise(struct slice id, uint64_t version)
+static uint64_t hash_of(struct slice id)
 {
     uint64_t who;
 
     crypto_shorthash((unsigned char *)&who, id.at, id.len, page->key);
-    size_t at = slot_of(who ? who : 1);
+    return who ? who : 1;
+}
 
-    if (at == MARK_SLOTS)
-        return true;
-    uint64_t seen = atomic_load(&page->slot[at].version);
+/* The slot of ${who}: its own, a free one, or the one of an older record near it. NULL: all near it are newer. */
+static struct slot *slot_of(uint64_t who, uint64_t version)
+{
+    struct slot *oldest = NULL;
+    uint64_t least = version, others = 0;
 
-    while (seen < version)
-        if (atomic_compare_exchange_weak(&page->slot[at].version, &seen, version))
-            return true;
-    return seen == version;
+    for (size_t i = 0; i < PROBES; i++) {
+        struct slot *at = &page->slot[(who + i) % MARK_SLOTS];
+        uint64_t free = 0, written = atomic_load(&at->version);
+
+        if (atomic_load(&at->who) == who || atomic_compare_exchange_strong(&at->who, &free, who) ||
+            free == who)
+            return at;
+        if (written < least) {
+            least = written;
+            oldest = at;
+            others = free;
+        }
+    }
+    return oldest && atomic_compare_exchange_strong(&oldest->who, &others, who) ? oldest : NULL;
+}
+
+uint64_t mark_raise(struct slice id, uint64_t version)
+{
+    uint64_t who = hash_of(id);
+    struct slot *at = slot_of(who, version);
+
+    if (!at)
+        return version;
+    uint64_t seen = atomic_load(&at->version), raised = version;
+
+    while (seen < version && !atomic_compare_exchange_weak(&at->version, &seen, version))
+        ;
+    if (atomic_load(&at->who) == who)
+        return seen < version ? version : seen;
+    /* It was given away just now: what we put into it is not the new one's. */
+    if (seen < version)
+        atomic_compare_exchange_strong(&at->version, &raised, seen);
+    return version;
+}
+
+uint64_t mark_seen(struct slice id)
+{
+    uint64_t who = hash_of(id);
+
+    for (size_t i = 0; i < PROBES; i++) {
+        const struct slot *at = &page->slot[(who + i) % MARK_SLOTS];
+
+        if (atomic_load(&at->who) == who)
+            return atomic_load(&at->version);
+    }
+    return 0;
 }

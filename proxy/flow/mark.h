@@ -9,7 +9,8 @@
  *   Layer   flow.
  *   Why     whoever can write to Redis could bring an older record back: a wider list, a value that was rotated
  *           away. A worker that is born later (reload, crash) must know what the others knew.
- *   Bounds  MARK_SLOTS sandboxes; one that finds no slot has only its worker's own memory. Gone with the master.
+ *   Bounds  MARK_SLOTS sandboxes; where there is no room for one, the mark of the record that was written longest ago goes.
+ *           Gone with the master.
  *   Source  contract section 8.
  */
 #define MARK_SLOTS 65536
@@ -19,6 +20,9 @@ enum fault mark_open(void) CHECKED;
 
 /*
  * mark_raise(id, version): an authentic record of ${id} has ${version}.
- *   Gives   true, and the mark is at least ${version}; false: a newer one was seen before.
+ *   Gives   the highest that was seen, this one included: above ${version}, what was read is an older one, brought back.
  */
-bool mark_raise(struct slice id, uint64_t version);
+uint64_t mark_raise(struct slice id, uint64_t version);
+
+/* mark_seen(id): the highest so far; 0: none. */
+uint64_t mark_seen(struct slice id);

@@ -1,6 +1,9 @@
 #include "respread.h"
+#include "clock.h"
+#include "diag.h"
 
-#define DEPTH_MAX 8 /* hiredis refuses what is nested deeper */
+#define COMPLAIN_MS 1000
+#define DEPTH_MAX   8 /* hiredis refuses what is nested deeper */
 
 static redisReplyObjectFunctions standard, bounded;
 
@@ -83,4 +86,18 @@ bool respread_is(const redisReply *reply, struct slice text)
     bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
 
     return is_text && slice_equal_nocase(slice_of(reply->str, reply->len), text);
+}
+
+/* An error can quote the command: AUTH's would hold the password, so its code alone is said. */
+void respread_complain(int64_t *said_ms, const char *to, const redisReply *error)
+{
+    struct slice text = slice_first(slice_of(error->str, error->len), 200);
+    int64_t now_ms = clock_mono_ms();
+
+    if (*said_ms && now_ms - *said_ms < COMPLAIN_MS)
+        return;
+    *said_ms = now_ms;
+    if (strcmp(to, "AUTH") == 0)
+        text = slice_first(text, slice_find(text, ' '));
+    DIAG(WARN, "Redis said an error", DIAG_TEXT("to", slice_text(to)), DIAG_TEXT("error", text));
 }

@@ -34,3 +34,7 @@ const redisReply *respread_error(const redisReply *reply);
 
 /* respread_is(reply, text): is it this text, as string or status, in any case? */
 bool respread_is(const redisReply *reply, struct slice text);
+
+/* respread_complain(said_ms, to, error): an error, the answer to the command ${to}, goes to diag, at most once a second;
+ * ${said_ms} belongs to the caller and begins as 0. */
+void respread_complain(int64_t *said_ms, const char *to, const redisReply *error);

@@ -97,8 +97,8 @@ enum fault sandbox_new(struct worker *w, struct record *record, struct sandbox *
     memcpy(s->id, record->id, sizeof s->id);
     s->purse = purse_new(w->config);
     s->quota = quota_slot(slice_text(s->id));
+    s->census = census_join(s->id, worker_now_ms(w));
     TAILQ_INIT(&s->members);
-    TAILQ_INIT(&s->waits);
     *out = s;
     return FAULT_NONE;
 }

@@ -1,4 +1,6 @@
 #pragma once
+#include "census.h"
+#include "fresh.h"
 #include "house.h"
 #include "leafcache.h"
 #include "purse.h"
@@ -14,8 +16,8 @@
  *           and all of it ends together.
  *   Bounds  made at the first connection, freed when it has served nobody for a while (who.c).
  */
+struct roll;
 struct route;
-TAILQ_HEAD(who_waits, who_wait);
 
 /* What ends with its sandbox: a connection from one of its addresses, or a route to a host. */
 struct member {
@@ -39,21 +41,12 @@ struct sandbox {
         streams; /* client connections open now, on this worker; streams of those that speak HTTP/2 */
     unsigned idle_upstreams;
     unsigned quota; /* slot */
-    bool ended;     /* deleted or expired: serves nobody any more */
+    struct census census;
+    bool ended; /* deleted or expired: serves nobody any more */
 
-    /* who.c's own */
     char id[RECORD_ID_MAX + 1];
-    int64_t checked_ms; /* when the record was last seen to be the one in Redis */
-    int64_t used_ms;
-    unsigned changes_told,
-        changes_read; /* announced, and covered by what was read: apart, the record is not to be used */
-    unsigned fetch_covers;
-    int64_t
-        doubt_ms; /* since then announcements may have been missed; 0: none. Read again, else it is as a stale one */
-    int64_t asked_ms;
-    bool fetching;
-    bool refused; /* what Redis holds now does not open: nothing is decided on the old record any more */
-    struct who_waits waits;
+    struct roll *roll;
+    struct fresh fresh;
     UT_hash_handle hh;
 };
 
@@ -73,3 +66,9 @@ void sandbox_leave(struct sandbox *s, struct member *m);
 
 struct sandbox *sandbox_hold(struct sandbox *s);
 void sandbox_drop(struct sandbox *s);
+
+/* sandbox_count(s, why, in, out): one of its requests has ended, or was refused. */
+static inline void sandbox_count(struct sandbox *s, enum fault why, uint64_t in, uint64_t out)
+{
+    census_request(&s->census, s->id, worker_now_ms(s->worker), why, in, out);
+}

@@ -67,7 +67,9 @@ void tell_audit(const struct worker *w, const struct telling *t, int status)
                             .reason = t->why,
                             .upstream_ms = -1};
 
-    if (client->sandbox)
+    if (client->sandbox) {
         e.sandbox = slice_text(client->sandbox->id);
+        sandbox_count(client->sandbox, t->why, 0, 0);
+    }
     audit_write(w->audit, &e);
 }

@@ -1,27 +1,18 @@
 #pragma once
 #include "sandbox.h"
+#include "waits.h"
 
 /*
  * who - from a source address to its sandbox.
  *
  *   Layer   flow.
  *   Why     identity is the first question of every connection, and Redis must not be asked it every time.
- *   Bounds  one fetch at a time for an address or a sandbox, however many wait; "nobody" is remembered for a second;
- *           a record is checked again before it is cache_ttl old, serves at most cache_stale while Redis is away,
- *           and at once not at all when a change was announced and can't be read.
+ *   Bounds  one fetch at a time for an address or a sandbox, however many wait, each at most store_timeout; "nobody" is
+ *           remembered for a second. How long a record serves: fresh.h.
  *   Source  contract section 8.
  */
-struct who_wait; /* lies in the one who waits; zeroed before first use */
-typedef void who_fn(struct who_wait *wait, enum fault why, struct sandbox *s);
 
-struct who_wait {
-    who_fn *fn;
-    TAILQ_ENTRY(who_wait) list;
-    struct who_waits *on; /* NULL: nothing is awaited */
-    struct ip from;       /* who.c's own: for whom it is asked */
-};
-
-/* who_new(w, out): opens the links to Redis. */
+/* who_new(w, out): looks for Redis. */
 enum fault who_new(struct worker *w, struct who **out) CHECKED;
 void who_free(struct who *who);
 
@@ -34,7 +25,7 @@ enum fault who_ask(struct who *who, struct ip from, struct who_wait *wait, struc
 
 /*
  * who_fresh(s, from, wait): may a live connection of ${s} from ${from} go on deciding on its record? As who_ask, for each
- *   request; the common answer costs two comparisons.
+ *   request; the common answer costs a few comparisons.
  */
 enum fault who_fresh(struct sandbox *s, struct ip from, struct who_wait *wait) CHECKED;
 

@@ -47,6 +47,7 @@ enum fault worker_pages_open(void)
 {
     TRY(metric_open(WORKER_ROWS + 1));
     TRY(mark_open());
+    TRY(census_open());
     return quota_open(WORKER_ROWS);
 }
 

@@ -247,6 +247,7 @@ def strangers(house):
 
 @bench.case("one connection more than the sandbox may have is told 429 on its CONNECT")
 def too_many(house):
+    await_until(lambda: house.metric("osb_connections_active") == 0, "nothing else is open")
     held = [dial(house, house.m) for _ in range(MOST)]
     try:
         await_until(lambda: (house.metric("osb_connections_active") or 0) >= MOST, "they are all held")

@@ -154,6 +154,9 @@ LINES = [
         "redis",
         "user:password",
     ),
+    ("redis: sentinels without a name", [f"redis = sentinel://u:{PASSWORD}@127.0.0.1:26379"], "redis", "master's name"),
+    ("redis: nine servers", [f"redis = unix:/{n}" for n in range(9)], "redis", "too often"),
+    ("redis: roots that are absent", ["redis_ca_file = /nonexistent/ca.pem"], "redis_ca_file", "can't be opened"),
     ("redis: a bad port", [f"redis = redis://u:{PASSWORD}@127.0.0.1:0"], "redis", "port"),
     ("CR LF", [b"workers = 1\r"], None, "CR"),
     ("a NUL", [b"workers = 1\0"], None, "control"),
@@ -183,23 +186,6 @@ def config_line(house, added, key, why, words):
     want = f"{house.second}:{len(lines)}: " + (f"{key}: " if key else "")
     hits = [line for line in said.splitlines() if line.startswith(want)]
     see(len(hits) == 1 and re.search(why, hits[0][len(want) :]), f"nothing like {want}{why} in {short(said, 400)}")
-
-
-@bench.case(
-    "a key whose feature comes later is refused with a sentence, and its password is not repeated",
-    [
-        ("sentinel://", [f"redis = sentinel://u:{PASSWORD}@127.0.0.1:26379/main"], "redis"),
-        ("rediss://", [f"redis = rediss://u:{PASSWORD}@127.0.0.1:6379/0"], "redis"),
-        ("two servers", ["redis = unix:/a", "redis = unix:/b"], "redis"),
-    ],
-)
-def config_later(house, added, key):
-    lines = lines_without(house, added)
-    for words in (CHECK, START):
-        code, said = house.attempt(lines, *words)
-        see_equal(code, 4, f"the exit code ({short(said)})")
-        want = f"{house.second}:{len(lines)}: {key}: "
-        see(said.startswith(want) and "not supported by this version" in said, f"it said {short(said)}")
 
 
 @bench.case("all mistakes are said at once, each with its line")

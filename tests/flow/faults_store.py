@@ -10,6 +10,7 @@ from case import Bench, see, see_equal, short
 from house import await_until, request
 from refusal import see_refusal
 from rehouse import Rehouse, rehouse_last
+from valve import Valve
 
 bench = Bench()
 GET = request("GET", "/store", "api.test")
@@ -65,10 +66,9 @@ def away_at_start(house):
     finally:
         house.redis_back()
     began = time.monotonic()
-    await_until(lambda: house.readyz() == 200, "/readyz is 200", 4)
-    see(time.monotonic() - began < 2.6, f"it took {time.monotonic() - began:.1f} s")  # 2 s and a quarter of jitter
-    house.await_served(house.a)
-    await_until(lambda: house.metric("osb_workers_ready") == 2, "both workers are ready", 4)
+    await_until(lambda: house.metric("osb_workers_ready") == 2 and house.readyz() == 200, "both workers are ready", 4)
+    see(house.served(house.a), "a new connection is not served")
+    see(time.monotonic() - began < 1, f"it took {time.monotonic() - began:.2f} s")
     see(b"Redis answers again" in house.proxy.said(), "the log does not say that Redis answers again")
 
 
@@ -135,6 +135,117 @@ def load_through(house):
         for thread in threads:
             thread.join(20)
     see(not failures, f"requests failed: {failures}")
+
+
+@bench.case("within a second after Redis is back live connections are served, new ones, and sandboxes that were never seen")
+def recovery(house):
+    house.again("store_timeout = 300ms", "cache_ttl = 100ms", "cache_stale = 400ms")
+    house.warm(house.a)
+    with house.client(house.a, "api.test") as live:
+        for n in range(3):
+            see_equal(live.ask(GET).status, 200, "the status before")
+            house.redis_away()
+            try:
+                await_until(lambda: house.readyz() == 503, "records are too old", 3)
+                see_refusal(house, live.ask(GET), 503, "store_unavailable")
+                await_until(lambda: house.proxy.said().count(b"Redis is away") > n, "the log says so", 3)
+            finally:
+                house.redis_back()
+            began = time.monotonic()
+            await_until(lambda: live.ask(GET).status == 200, "the live connection is served")
+            house.await_served(house.a)
+            house.await_served(house.c)
+            see(time.monotonic() - began < 1, f"round {n} took {time.monotonic() - began:.2f} s")
+
+
+@bench.case(
+    "what was announced while nobody listened is known at once when the proxy listens again, to idle connections too",
+    [("deleted", True), ("changed", False)],
+)
+def missed(house, deleted):
+    house.again("cache_ttl = 10m")
+    sandbox = house.sandbox("sbM", "127.0.0.6", "A")
+    reads = lambda: house.metric('osb_store_fetches_total{result="found"}')
+    with house.client(sandbox, "api.test") as idle:
+        see_equal(idle.ask(GET).status, 200, "the status before")
+        house.redis("ACL", "SETUSER", "default", "-subscribe")
+        try:
+            house.redis("CLIENT", "KILL", "TYPE", "pubsub")
+            before = reads()
+            if deleted:
+                house.ctl("sandbox", "delete", "sbM")
+            else:
+                house.secret("A", "S2", "echo.test")
+            see_equal(idle.ask(GET).status, 200, "the status while nobody listens")
+        finally:
+            house.redis("ACL", "SETUSER", "default", "+subscribe")
+        began = time.monotonic()
+        if deleted:
+            see_equal(idle.rest(), b"", "what came")
+            see(idle.closed != "timeout", "the connection stayed open")
+        else:
+            await_until(lambda: reads() > before, "the record of an idle connection's sandbox is read again")
+            see_equal(idle.ask(GET).status, 200, "the status after")
+        see(time.monotonic() - began < 1, f"it took {time.monotonic() - began:.2f} s")
+    if not deleted:
+        house.ctl("sandbox", "delete", "sbM")
+    del house.sandboxes["sbM"]
+
+
+@bench.case("where a change was announced and Redis hangs, a request waits for store_timeout, is refused, and heals")
+def hangs_on_news(house):
+    valve, lines = Valve(house.redis_socket, house.folder), house.redis_lines
+    house.redis_lines = [f"redis = unix:{valve.path}"]
+    try:
+        house.again("store_timeout = 400ms", "cache_stale = 60s")
+        house.warm(house.a)
+        with house.client(house.a, "api.test") as live:
+            see_equal(live.ask(GET).status, 200, "the status before")
+            valve.open.clear()
+            house.secret("A", "S1", "api.test")
+            for bounds in ((0.3, 0.8), (0, 0.5), (0, 0.5)):  # then it is known that Redis hangs
+                began = time.monotonic()
+                see_refusal(house, live.ask(GET), 503, "store_unavailable")
+                took = time.monotonic() - began
+                see(bounds[0] < took < bounds[1], f"the request waited for {took:.2f} s")
+            valve.open.set()
+            began = time.monotonic()
+            await_until(lambda: live.ask(GET).status == 200, "it heals")
+            see(time.monotonic() - began < 1, f"it took {time.monotonic() - began:.2f} s")
+    finally:
+        house.redis_lines = lines
+        valve.close()
+        house.again()
+
+
+@bench.case("a worker that reads slowly takes no answer for one that was brought back, because another has read a newer one")
+def outrun(house):
+    valve, lines, answers = Valve(house.redis_socket, house.folder), house.redis_lines, []
+    house.redis_lines = [f"redis = unix:{valve.path}"]
+    try:
+        house.again("store_timeout = 20s", "cache_ttl = 1ms")
+        house.warm(house.a)
+        clients = [house.client(house.a, "api.test", seconds=20) for _ in range(12)]  # at both workers
+        valve.hold_answer()
+        askers = [threading.Thread(target=lambda c=c: answers.append(c.ask(GET).status)) for c in clients]
+        for asker in askers:
+            asker.start()
+        see(valve.held.wait(5), "no answer is held")
+        await_until(lambda: answers, "the other worker has answered")
+        count = len(answers)
+        see(count < len(clients), "nobody waits for the answer that is held")
+        house.secret("A", "S1", "api.test")
+        for _ in range(12):  # until the other worker has read it
+            threading.Thread(target=lambda: answers.append(house.get(house.a, "api.test").status)).start()
+        await_until(lambda: len(answers) > count, "the other worker has read the newer record")
+        valve.let_go.set()
+        await_until(lambda: len(answers) == len(clients) + 12, "all are answered")
+        see_equal(set(answers), {200}, "the statuses")
+        see(b"older than one" not in house.proxy.said(), "an answer was taken for one that was brought back")
+    finally:
+        house.redis_lines = lines
+        valve.close()
+        house.again()
 
 
 @bench.case("past cache_stale a live connection is told 503, a new one is reset, and both heal")
@@ -285,6 +396,24 @@ def older(house, between):
     between(house)
     house.reads("sandbox sbA")
     see_refused(house, newer)
+    see(b"older than one that was seen before" in house.proxy.said(), "the log does not say what is wrong")
+
+
+@bench.case("an older version that was put back is taken again when a command has changed it")
+def older_heals(house):
+    house.again()
+    kept = house.redis.hash(KEY)
+    house.secret("A", "S1", "api.test")
+    house.warm(house.a)
+    with house.client(house.a, "api.test") as live:
+        see_equal(live.ask(GET).status, 200, "the status before")
+        house.redis("DEL", KEY)
+        house.redis("HSET", KEY, *(octets for pair in kept.items() for octets in pair))
+        house.reads("sandbox sbA")
+        await_until(lambda: not house.served(house.a), "the record is refused", 3)
+        house.secret("A", "S1", "api.test")
+        for _ in range(6):
+            see(house.served(house.a), "a new connection is not served")
 
 
 @bench.case("a key that is added to the key file is read when the first record needs it, without a restart")

@@ -39,6 +39,16 @@ static bool ended(const char *text, size_t room)
     return memchr(text, 0, room) != NULL;
 }
 
+static void check_redis(const struct redis_url *url)
+{
+    demand(ended(url->unix_path, sizeof url->unix_path) && ended(url->sentinel, sizeof url->sentinel));
+    demand(ended(url->user, sizeof url->user) && ended(url->password, sizeof url->password));
+    demand((url->unix_path[0] != 0) == (url->place_count == 0) && url->place_count <= REDIS_PLACES_MAX);
+    for (size_t i = 0; i < url->place_count; i++)
+        demand(ended(url->places[i].host, sizeof url->places[i].host) && url->places[i].host[0] &&
+               url->places[i].port);
+}
+
 static void check_whole(const struct config *c)
 {
     demand(c->listens <= CONFIG_MANY && c->direct_listens <= CONFIG_MANY && c->http_listens <= CONFIG_MANY);
@@ -53,10 +63,10 @@ static void check_whole(const struct config *c)
     demand(ended(c->audit_log, sizeof c->audit_log) &&
            ended(c->upstream_ca_file, sizeof c->upstream_ca_file));
     demand(ended(c->admin_path, sizeof c->admin_path) && (c->admin_path[0] || c->admin.port));
-    demand(ended(c->redis.unix_path, sizeof c->redis.unix_path) &&
-           ended(c->redis.host, sizeof c->redis.host));
-    demand(ended(c->redis.user, sizeof c->redis.user) && ended(c->redis.password, sizeof c->redis.password));
-    demand((c->redis.unix_path[0] != 0) != (c->redis.host[0] && c->redis.port));
+    demand(ended(c->redis_ca_file, sizeof c->redis_ca_file));
+    demand(c->redis_count >= 1 && c->redis_count <= REDIS_URLS_MAX);
+    for (size_t i = 0; i < c->redis_count; i++)
+        check_redis(&c->redis[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)

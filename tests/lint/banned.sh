@@ -17,7 +17,7 @@ RULES = [  # where, unless, what, why
     (OURS, None, call("system|popen|mktemp|tmpnam|tempnam"), "starts a shell or races for a name"),
     (OURS, None, call("rand|srand|random|srandom|drand48"), "is not random"),
     (OURS, None, call("gmtime|localtime|asctime|ctime|inet_ntoa|gethostbyname"), "keeps its result in shared memory, or blocks"),
-    (DATA, r"^proxy/flow/(redislink|link)\.c$", call("getaddrinfo"), "blocks the loop: names are resolved by resolve"),
+    (DATA, r"^proxy/flow/redishosts\.c$", call("getaddrinfo"), "blocks the loop: names are resolved by resolve"),
     (LIBRARY, None, call("printf|fprintf|vprintf|vfprintf|dprintf|puts|fputs|perror|syslog"), "a library prints nothing: diag is told by flow"),
     (r"^proxy/base/", r"^proxy/base/(diag|metric)\.c$", call("printf|fprintf|dprintf|puts|fputs|perror"), "prints: that is diag"),
     (DATA, None, call("assert") + r"[^;]*(\+\+|--|[^=!<>]=[^=])", "an assertion with an effect"),

@@ -11,7 +11,7 @@ BELOW = {
     "ca": {"ca", "proxy/base"},
     "proxy/codec": {"proxy/codec", "proxy/base"},
     "proxy/flow": {"proxy/flow", "proxy/codec", "policy", "ca", "proxy/base"},
-    "policy/ctl": {"policy/ctl", "policy", "ca", "proxy/base"},
+    "policy/ctl": {"policy/ctl", "proxy/codec", "policy", "ca", "proxy/base"},
     "proxy": {"proxy", "proxy/flow", "proxy/codec", "policy", "ca", "proxy/base"},
 }
 LIBRARIES = [  # header, the folders that may know it

@@ -61,15 +61,15 @@ def free_port():
     raise RuntimeError("no free port")
 
 
-def die_with_us():
+def die_with_us(by=signal.SIGTERM):
     """PR_SET_PDEATHSIG: a test that is killed leaves nobody behind."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, by)
 
 
 class Program:
     """A child with its output in a file."""
 
-    def __init__(self, log, *words, environment=None):
+    def __init__(self, log, *words, environment=None, dies_by=signal.SIGTERM):
         self.log = log
         with open(log, "ab") as out:
             self.child = subprocess.Popen(
@@ -79,7 +79,7 @@ class Program:
                 stderr=out,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=die_with_us,
+                preexec_fn=lambda: die_with_us(dies_by),
             )
 
     def said(self):
@@ -184,8 +184,17 @@ class House:
             self.folder,
         )
         self.programs.append(self.redis_program)
-        await_until(lambda: os.path.exists(self.redis_socket), "the socket of Redis")
-        self.redis, self.monitor = Resp(self.redis_socket), Monitor(self.redis_socket)
+        await_until(self.redis_answers, "Redis answers")
+        self.monitor = Monitor(self.redis_socket)
+        self.redis_lines = [f"redis = unix:{self.redis_socket}"]
+
+    def redis_answers(self):
+        """Its socket has a name before anybody listens there."""
+        try:
+            self.redis = Resp(self.redis_socket)
+            return True
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
 
     def start_proxy(self):
         self.port, self.admin = free_port(), f"{self.folder}/admin.sock"
@@ -195,7 +204,7 @@ class House:
             f"listen = 127.0.0.1:{free_port()}",
             f"http_listen = 127.0.0.1:{free_port()}",
             f"workers = {self.workers}",
-            f"redis = unix:{self.redis_socket}",
+            *self.redis_lines,
             f"key_file = {self.key_file}",
             f"upstream_ca_file = {self.root.path}",
             f"audit_log = {self.audit_file}",
@@ -247,20 +256,28 @@ class House:
 
     # --- osbctl ---------------------------------------------------------------------------------------------
 
-    def ctl(self, *words, code=0, octets=None):
+    def ctl_options(self):
+        return ["--redis", f"unix:{self.redis_socket}", "--key-file", self.key_file]
+
+    def ctl_done(self, *words, octets=None):
+        """Whatever its exit code: returncode, stdout, stderr."""
         done = subprocess.run(
-            [f"{self.build}/osbctl", "--redis", f"unix:{self.redis_socket}", "--key-file", self.key_file, *words],
+            [f"{self.build}/osbctl", *self.ctl_options(), *words],
             capture_output=True,
             input=octets,
             timeout=30,
             env={**os.environ, **(self.environment or {})},
         )
-        said = short(done.stderr[-2500:], 2600)
-        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}: {said}")
         see(
             not SANITIZER.search(done.stderr),
             f"osbctl {' '.join(words)}: {done.stderr.decode(errors='replace')[-2000:]}",
         )
+        return done
+
+    def ctl(self, *words, code=0, octets=None):
+        done = self.ctl_done(*words, octets=octets)
+        said = short(done.stderr[-2500:], 2600)
+        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}: {said}")
         return done.stdout.decode()
 
     def store(self, name, *allow):

@@ -17,6 +17,8 @@ class Resp:
     def read(self):
         line = self.file.readline().rstrip(b"\r\n")
         kind, rest = line[:1], line[1:]
+        if not kind:
+            raise EOFError("Redis ended the connection")
         if kind == b"-":
             raise RuntimeError(f"Redis: {rest.decode()}")
         if kind == b":":
@@ -42,9 +44,10 @@ class Resp:
 
 
 class Monitor:
-    def __init__(self, path):
+    def __init__(self, path, *before):
         self.octets, self.resp = bytearray(), Resp(path)
-        self.resp("MONITOR")
+        for words in (*before, ("MONITOR",)):
+            self.resp(*words)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):

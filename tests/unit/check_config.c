@@ -149,8 +149,11 @@ static const struct {
     {"user = a b", "f:2: user: must be an account's name of at most 63 octets, or empty\n"},
     {"upstream_ca_file = none", "f:2: upstream_ca_file: names a file that can't be opened\n"},
     {"upstream_ca_file = .", "f:2: upstream_ca_file: must name a regular file\n"},
-    {"redis = unix:/a\nredis = unix:/b",
-     "f:3: redis: is given twice: failover to a second server is not supported by this version\n"},
+    {"redis_ca_file = none", "f:2: redis_ca_file: names a file that can't be opened\n"},
+    {"redis_ca_file = .", "f:2: redis_ca_file: must name a regular file\n"},
+    {"redis = unix:/1\nredis = unix:/2\nredis = unix:/3\nredis = unix:/4\nredis = unix:/5\nredis = unix:/6\n"
+     "redis = unix:/7\nredis = unix:/8\nredis = unix:/9",
+     "f:10: redis: is given too often: 8 addresses are the most\n"},
     {"zone = -\nscrub = 1", "f:2: zone: must be 1 to 128 of A-Z a-z 0-9 . _ - and begin with none of . "
                             "-\nf:3: scrub: must be off|on\n"},
 };
@@ -174,28 +177,15 @@ START_TEST(no_part_of_a_password_is_ever_said)
     } rows[] = {
         {"redis://u:hunter2@h", "f:2: the line is not of the form KEY = VALUE\n"},
         {"redis://u:hunter2@h/?a=b", "f:2: is not a key that this program knows\n"},
-        {"redis = hunter2", "f:2: redis: must be unix:PATH or redis://[user:password@]host[:port][/db]\n"},
+        {"redis = hunter2",
+         "f:2: redis: must be unix:PATH, redis://[user:password@]host[:port][/db], rediss:// (the same, over "
+         "TLS) or sentinel://host[:port],host[:port]/name[/db]\n"},
         {"redis = redis://hunter2@h", "f:2: redis: must have user:password (or :password) in front of '@'\n"},
         {"redis = redis://u:hunter2%0@h",
          "f:2: redis: has a password that is too long or badly percent-encoded\n"},
-        {"redis = redis://u:hunter2%00@h",
-         "f:2: redis: has a password that is too long or badly percent-encoded\n"},
-        {"redis = redis://u%zz:hunter2@h",
-         "f:2: redis: has a user that is too long or badly percent-encoded\n"},
-        {"redis = redis://u:hunter2@h_:0", "f:2: redis: has no valid port\n"},
-        {"redis = redis://u:hunter2@h:6379x", "f:2: redis: has no valid port\n"},
-        {"redis = redis://u:hunter2@", "f:2: redis: has no valid host\n"},
-        {"redis = redis://u:hunter2@a b", "f:2: redis: has no valid host\n"},
-        {"redis = redis://u:hunter2@[::1", "f:2: redis: has no valid host\n"},
-        {"redis = redis://u:hunter2@::1", "f:2: redis: has no valid host\n"},
-        {"redis = redis://u:hunter2@h/1/2", "f:2: redis: has no valid database number behind the host\n"},
-        {"redis = redis://u:hunter2@h/65536", "f:2: redis: has no valid database number behind the host\n"},
-        {"redis = rediss://u:hunter2@h", "f:2: redis: rediss:// is not supported by this version: use a unix "
-                                         "socket, or redis:// within a private "
-                                         "network\n"},
+        {"redis = rediss://u:hunter2@h_:0", "f:2: redis: has no valid port\n"},
         {"redis = sentinel://u:hunter2@h",
-         "f:2: redis: sentinel:// is not supported by this version: name one server\n"},
-        {"redis = unix:", "f:2: redis: must have a path of 1 to 107 octets behind unix:\n"},
+         "f:2: redis: must have the master's name behind the sentinels: sentinel://host,host/name\n"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -290,8 +280,9 @@ static void expect_defaults(void)
     ck_assert_uint_eq(config.connect_tos + config.allow_nets, 0);
     ck_assert(config.workers >= 1 && config.workers <= 64);
     ck_assert_str_eq(config.zone, "default");
-    ck_assert_str_eq(config.redis.unix_path, "/run/redis/redis-server.sock");
-    ck_assert_str_eq(config.redis.host, "");
+    ck_assert_uint_eq(config.redis_count, 1);
+    ck_assert_str_eq(config.redis[0].unix_path, "/run/redis/redis-server.sock");
+    ck_assert_str_eq(config.redis_ca_file, "");
     ck_assert_str_eq(config.upstream_ca_file, "");
     ck_assert_str_eq(config.admin_path, "/run/osb/admin.sock");
     ck_assert_str_eq(config.audit_log, "stdout");
@@ -350,7 +341,7 @@ START_TEST(every_key_takes_its_values)
             "cache_stale = 2h\nadmin = 127.0.0.1:9090\naudit_log = ./a = b.log\nuser = osb\ngroup = osb-x\n"
             "max_connections = 0\nsandbox_connections = 5\nsandbox_requests_per_s = 7\nhead_bytes = 8 KiB\n"
             "head_fields = 256\nbody_memory = 1GiB\nbody_spool = 0\nhandshake_timeout = 0\nhead_timeout = 5\n"
-            "connect_listen = off\nredis = redis://a%40b:p%3Aw:@[::1]:7000/15\n") == FAULT_NONE,
+            "connect_listen = off\n") == FAULT_NONE,
         "%s", said);
     ck_assert_uint_eq(config.listens, 0);
     ck_assert_uint_eq(config.http_listens, 2);
@@ -392,11 +383,21 @@ START_TEST(every_key_takes_its_values)
     ck_assert_uint_eq(config.body_spool_octets, SIZE_MAX);
     ck_assert_uint_eq(config.handshake_timeout_ms, 0);
     ck_assert_uint_eq(config.head_timeout_ms, 5000);
-    ck_assert_str_eq(config.redis.user, "a@b");
-    ck_assert_str_eq(config.redis.password, "p:w:");
-    ck_assert_str_eq(config.redis.host, "::1");
-    ck_assert_uint_eq(config.redis.port, 7000);
-    ck_assert_uint_eq(config.redis.db, 15);
+    ck_assert_str_eq(config.upstream_ca_file, "key");
+}
+END_TEST
+
+START_TEST(several_addresses_of_redis_are_kept_in_their_order)
+{
+    ck_assert_msg(read_text("redis = redis://a%40b:p%3Aw:@[::1]:7000/15\nredis = sentinel://s1,s2/main\n"
+                            "redis_ca_file = key\n") == FAULT_NONE,
+                  "%s", said);
+    ck_assert_uint_eq(config.redis_count, 2);
+    ck_assert_str_eq(config.redis[0].password, "p:w:");
+    ck_assert_str_eq(config.redis[0].places[0].host, "::1");
+    ck_assert_str_eq(config.redis[1].sentinel, "main");
+    ck_assert_str_eq(config.redis_ca_file, "key");
+    ck_assert_str_eq(config.upstream_ca_file, "");
 }
 END_TEST
 
@@ -412,30 +413,6 @@ START_TEST(an_explicit_proxy_may_listen_at_several_addresses)
 }
 END_TEST
 
-START_TEST(redis_urls_may_leave_things_out)
-{
-    static const struct {
-        const char *line, *host, *user, *password;
-        unsigned port, db;
-    } rows[] = {
-        {"redis = redis://redis", "redis", "", "", 6379, 0},
-        {"redis = redis://10.0.0.1/", "10.0.0.1", "", "", 6379, 0},
-        {"redis = redis://:p@w@h.test:1/2", "h.test", "", "p@w", 1, 2},
-        {"redis = redis://u:@h", "h", "u", "", 6379, 0},
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        ck_assert_msg(read_text(rows[i].line) == FAULT_NONE, "%s", said);
-        ck_assert_str_eq(config.redis.unix_path, "");
-        ck_assert_str_eq(config.redis.host, rows[i].host);
-        ck_assert_str_eq(config.redis.user, rows[i].user);
-        ck_assert_str_eq(config.redis.password, rows[i].password);
-        ck_assert_uint_eq(config.redis.port, rows[i].port);
-        ck_assert_uint_eq(config.redis.db, rows[i].db);
-    }
-}
-END_TEST
-
 START_TEST(set_is_the_last_word)
 {
     static const char *const good[] = {
@@ -447,7 +424,8 @@ START_TEST(set_is_the_last_word)
 
     ck_assert_msg(read_as(slice_text(text), good, sizeof good / sizeof *good) == FAULT_NONE, "%s", said);
     ck_assert_str_eq(config.zone, "c");
-    ck_assert_str_eq(config.redis.unix_path, "/c");
+    ck_assert_uint_eq(config.redis_count, 2);
+    ck_assert_str_eq(config.redis[1].unix_path, "/c");
     ck_assert_uint_eq(config.resolvers, 2);
     ck_assert_uint_eq(config.listens, 1);
     ck_assert_uint_eq(config.http_listens, 0);
@@ -484,7 +462,8 @@ START_TEST(the_environment_speaks_where_the_file_is_silent)
     setenv("OSB_REDIS_URL", "redis://r.test:1", 1);
     ck_assert_int_eq(read_as(SLICE("workers = 1\n"), NULL, 0), FAULT_NONE);
     ck_assert_str_eq(config.zone, "west");
-    ck_assert_str_eq(config.redis.host, "r.test");
+    ck_assert_uint_eq(config.redis_count, 1);
+    ck_assert_str_eq(config.redis[0].places[0].host, "r.test");
     ck_assert_int_eq(read_as(SLICE("zone = east\n"), NULL, 0), FAULT_NONE);
     ck_assert_str_eq(config.zone, "east");
     setenv("OSB_ZONE", "-", 1);
@@ -551,8 +530,8 @@ int main(void)
     tcase_add_test(tc, a_list_has_64_values_at_most);
     tcase_add_test(tc, a_silent_file_has_the_contracts_defaults);
     tcase_add_test(tc, every_key_takes_its_values);
+    tcase_add_test(tc, several_addresses_of_redis_are_kept_in_their_order);
     tcase_add_test(tc, an_explicit_proxy_may_listen_at_several_addresses);
-    tcase_add_test(tc, redis_urls_may_leave_things_out);
     tcase_add_test(tc, set_is_the_last_word);
     tcase_add_test(tc, the_environment_speaks_where_the_file_is_silent);
     tcase_add_test(tc, the_example_names_every_key_with_its_default);

@@ -294,6 +294,37 @@ START_TEST(patterns_cover_what_they_say_and_nothing_else)
 }
 END_TEST
 
+START_TEST(the_narrowest_pattern_is_named)
+{
+    static const struct {
+        const char *list, *host, *want;
+    } table[] = {
+        {"", "api.test", ""},
+        {"*", "1.2.3.4", ""},
+        {"*.test", "test", ""},
+        {"*", "api.test", "*"},
+        {"* *.test a.api.test", "api.test", "*.test"},
+        {"*.test *.b.test", "a.b.test", "*.b.test"},
+        {"*.test * a.b.test *.b.test", "a.b.test", "a.b.test"},
+        {"2001:db8::1 *", "[2001:DB8::0:1]", "2001:db8::1"},
+    };
+
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct slice name = slice_text(table[i].host);
+        char got[HOSTPAT_TEXT] = "";
+        struct hostlist *l;
+        struct host h;
+
+        ck_assert_int_eq(list_from(table[i].list, &l), FAULT_NONE);
+        if (host_literal(name, &h) != FAULT_NONE)
+            ck_assert_int_eq(host_canonical(name, &h), FAULT_NONE);
+        ck_assert_int_eq(hostlist_rule(l, &h, got), *table[i].want != 0);
+        ck_assert_str_eq(got, table[i].want);
+        hostlist_free(l);
+    }
+}
+END_TEST
+
 START_TEST(nobody_is_covered_by_no_list)
 {
     struct host none = {0};
@@ -458,6 +489,7 @@ int main(void)
     tcase_add_test(tc, a_host_and_its_port_part_in_one_way);
     tcase_add_test(tc, one_bad_pattern_fails_the_whole_list);
     tcase_add_test(tc, patterns_cover_what_they_say_and_nothing_else);
+    tcase_add_test(tc, the_narrowest_pattern_is_named);
     tcase_add_test(tc, nobody_is_covered_by_no_list);
     tcase_add_test(tc, a_hundred_thousand_patterns_are_searched_fast);
     tcase_add_test(tc, typed_patterns_are_refused_with_a_reason);

@@ -115,6 +115,99 @@ START_TEST(key_files_of_one_to_sixteen_keys_load)
 }
 END_TEST
 
+static void see_order(const struct keyring *k, const char *const *ids, size_t n)
+{
+    char id[SEAL_ID_TEXT];
+
+    ck_assert_uint_eq(keyring_count(k), n);
+    for (size_t i = 0; i < n; i++) {
+        keyring_id(k, i, id);
+        ck_assert_msg(strcmp(id, ids[i]) == 0, "key %zu of %zu is %s, not %s", i, n, id, ids[i]);
+        ck_assert_uint_eq(keyring_find(k, id), i);
+    }
+}
+
+/* With the key of 32 octets that begins at ${from}. */
+static void id_of(size_t from, char *out)
+{
+    struct keyring *k = keys_from(from, SEAL_KEY_OCTETS);
+
+    keyring_id(k, 0, out);
+    keyring_free(k);
+}
+
+START_TEST(a_key_is_found_by_its_whole_id_alone)
+{
+    static const char *const table[] = {"", "0", "0000000000000000", "zz", "cb2f5160fc1f7e05x"};
+    struct keyring *k = keys_from(0, 3 * SEAL_KEY_OCTETS);
+    char id[SEAL_ID_TEXT];
+
+    for (size_t i = 0; i < COUNT(table); i++)
+        ck_assert_msg(keyring_find(k, table[i]) == 3, "found: %s", table[i]);
+    keyring_id(k, 1, id);
+    ck_assert_uint_eq(keyring_find(k, id), 1);
+    id[SEAL_ID_TEXT - 2] = 0; /* one digit less */
+    ck_assert_uint_eq(keyring_find(k, id), 3);
+    keyring_free(k);
+}
+END_TEST
+
+START_TEST(keys_come_to_the_front_and_go_and_the_others_keep_their_order)
+{
+    char a[SEAL_ID_TEXT], b[SEAL_ID_TEXT], c[SEAL_ID_TEXT];
+    struct keyring *k;
+
+    id_of(0, a);
+    id_of(SEAL_KEY_OCTETS, b);
+    id_of(2 * SEAL_KEY_OCTETS, c);
+    k = keys_from(0, 3 * SEAL_KEY_OCTETS);
+    see_order(k, (const char *const[]){a, b, c}, 3);
+    keyring_front(k, 2);
+    see_order(k, (const char *const[]){c, a, b}, 3);
+    keyring_front(k, 0);
+    see_order(k, (const char *const[]){c, a, b}, 3);
+    keyring_front(k, 1);
+    see_order(k, (const char *const[]){a, c, b}, 3);
+    keyring_drop(k, 1);
+    see_order(k, (const char *const[]){a, b}, 2);
+    keyring_drop(k, 1);
+    see_order(k, (const char *const[]){a}, 1);
+    keyring_free(k);
+}
+END_TEST
+
+START_TEST(a_drawn_key_stands_last_and_there_are_at_most_sixteen)
+{
+    struct keyring *k = keys_from(0, SEAL_KEY_OCTETS);
+    char first[SEAL_ID_TEXT], id[SEAL_ID_TEXT];
+
+    keyring_id(k, 0, first);
+    for (size_t n = 1; n < KEYRING_MAX; n++) {
+        ck_assert_int_eq(keyring_draw(k), FAULT_NONE);
+        ck_assert_uint_eq(keyring_count(k), n + 1);
+        keyring_id(k, n, id);
+        ck_assert_uint_eq(keyring_find(k, id), n); /* no other is the same */
+        ck_assert_uint_eq(keyring_find(k, first), 0);
+    }
+    ck_assert_int_eq(keyring_draw(k), FAULT_FULL);
+    ck_assert_uint_eq(keyring_count(k), KEYRING_MAX);
+    keyring_free(k);
+}
+END_TEST
+
+START_TEST(a_lent_key_is_what_the_file_holds)
+{
+    struct keyring *k = keys_from(32, 3 * SEAL_KEY_OCTETS);
+
+    for (size_t i = 0; i < 3; i++) {
+        struct slice want = slice_of(octets + 32 * (i + 1), SEAL_KEY_OCTETS);
+
+        ck_assert_int_eq(keyring_lend(k, i, same_as, &want), FAULT_NONE);
+    }
+    keyring_free(k);
+}
+END_TEST
+
 /* --- associated data ------------------------------------------------------------------------------------ */
 
 START_TEST(parts_are_told_apart_by_their_lengths)
@@ -324,6 +417,30 @@ START_TEST(after_a_rotation_the_old_key_opens_until_it_is_gone)
 }
 END_TEST
 
+START_TEST(a_box_says_under_which_key_it_is_and_need_not_be_under_the_first)
+{
+    struct keyring *k = keys_from(0, 96);
+    char id[SEAL_ID_TEXT], said[SEAL_ID_TEXT];
+    struct seal_ad ad;
+    struct secret *s = NULL;
+
+    ad_of(&ad, NULL, 0);
+    for (size_t i = 0; i < 3; i++) {
+        keyring_id(k, i, id);
+        ck_assert_int_eq(seal_box_with(k, i, &ad, SLICE("v"), &box), FAULT_NONE);
+        ck_assert(seal_key_id(buf_held(&box), said));
+        ck_assert_str_eq(said, id);
+        ck_assert_int_eq(seal_open(k, &ad, buf_held(&box), &s), FAULT_NONE);
+        secret_free(s);
+        for (size_t len = 0; len < SEAL_EXTRA; len++)
+            ck_assert_msg(!seal_key_id(slice_first(buf_held(&box), len), said), "%zu octets", len);
+        buf_take(&box, buf_held(&box).len);
+    }
+    seal_ad_close(&ad);
+    keyring_free(k);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("seal");
@@ -335,6 +452,10 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, key_files_that_are_not_right_are_refused);
     tcase_add_test(tc, key_files_of_one_to_sixteen_keys_load);
+    tcase_add_test(tc, a_key_is_found_by_its_whole_id_alone);
+    tcase_add_test(tc, keys_come_to_the_front_and_go_and_the_others_keep_their_order);
+    tcase_add_test(tc, a_drawn_key_stands_last_and_there_are_at_most_sixteen);
+    tcase_add_test(tc, a_lent_key_is_what_the_file_holds);
     tcase_add_test(tc, parts_are_told_apart_by_their_lengths);
     tcase_add_test(tc, a_box_opens_only_over_its_own_associated_data);
     tcase_add_test(tc, the_known_box_opens);
@@ -343,6 +464,7 @@ int main(void)
     tcase_add_test(tc, a_box_that_does_not_fit_leaves_nothing);
     tcase_add_test(tc, a_nonce_never_comes_twice);
     tcase_add_test(tc, after_a_rotation_the_old_key_opens_until_it_is_gone);
+    tcase_add_test(tc, a_box_says_under_which_key_it_is_and_need_not_be_under_the_first);
     suite_add_tcase(s, tc);
     runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);
