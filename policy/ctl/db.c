@@ -41,6 +41,7 @@ struct db {
     uint8_t slots[REDIS_SLOTS]; /* which of the nodes has it; as long as that is not known, the first */
     struct ask *first, **last;
     size_t count;
+    const struct node *answerer;
     bool gone, unconfirmed;
     bool alone_asked, owed; /* master_owes(), where a master listed no replica */
 };
@@ -355,6 +356,7 @@ enum outcome db_take(struct db *db, redisReply **out)
     if (!db->first)
         db->last = &db->first;
     db->count--;
+    db->answerer = a->node;
     o = answer_judge(db, a);
     if (o == OUTCOME_DONE) {
         *out = a->reply;
@@ -362,6 +364,11 @@ enum outcome db_take(struct db *db, redisReply **out)
     }
     ask_free(a);
     return o;
+}
+
+const void *db_answerer(const struct db *db)
+{
+    return db->answerer;
 }
 
 enum outcome db_ask(struct db *db, const struct slice *words, size_t n, redisReply **out)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARENA_OCTETS  ((size_t)1 << 20)
+#define ARENA_OCTETS  ((size_t)8 << 20) /* locked as it is used: osbctl check opens all values of a record */
 #define REDIS_DEFAULT "unix:/run/redis/redis-server.sock"
 #define ADMIN_DEFAULT "unix:/run/osb/admin.sock"
 #define ZONE_DEFAULT  "default"

@@ -16,10 +16,12 @@ enum outcome entry_name(struct desk *d, const struct chest *c)
     size_t i;
     json_t *store;
 
+    STEP(nameset_tidy(d, DB_SANDBOXES));
     STEP(nameset_add(d, DB_SANDBOXES, c->id, ends_ms));
     json_array_foreach (json_object_get(c->policy, "stores"), i, store) {
         struct key members = key_store_sandboxes(json_text_of(store, "id"));
 
+        STEP(nameset_tidy(d, KEY_SLICE(members)));
         STEP(nameset_add(d, KEY_SLICE(members), c->id, ends_ms));
     }
     return OUTCOME_DONE;
@@ -36,19 +38,31 @@ enum outcome entry_claim(struct desk *d, const struct chest *c)
     return OUTCOME_DONE;
 }
 
+/* Once more where the record was written meanwhile: of two commands' ends and addresses those stand that the record has. */
 enum outcome entry_affirm(struct desk *d, const char *id)
 {
-    struct chest c;
-    enum outcome o = chest_read(d, true, id, &c);
+    uint8_t was[SEAL_EXTRA] = {0};
 
-    if (o == OUTCOME_NOT_FOUND)
-        return OUTCOME_DONE;
-    STEP(o);
-    o = entry_name(d, &c);
-    if (o == OUTCOME_DONE)
-        o = entry_claim(d, &c);
-    chest_close(&c);
-    return o;
+    for (int i = 0; i < DB_ATTEMPTS; i++) {
+        struct chest c;
+        bool again;
+        enum outcome o = chest_read(d, true, id, &c);
+
+        if (o == OUTCOME_NOT_FOUND)
+            return OUTCOME_DONE;
+        STEP(o);
+        again = memcmp(was, c.was, sizeof was) != 0;
+        memcpy(was, c.was, sizeof was);
+        if (again)
+            o = entry_name(d, &c);
+        if (again && o == OUTCOME_DONE)
+            o = entry_claim(d, &c);
+        chest_close(&c);
+        STEP(o);
+        if (!again)
+            return OUTCOME_DONE;
+    }
+    return db_overtaken();
 }
 
 static enum outcome names_drop(struct desk *d, const char *id, const json_t *policy)
@@ -64,6 +78,24 @@ static enum outcome names_drop(struct desk *d, const char *id, const json_t *pol
     return nameset_drop(d, DB_SANDBOXES, id);
 }
 
+/* One that was made again while its names were missing was hidden from rotations. */
+static enum outcome stores_carry(struct desk *d, const char *id)
+{
+    struct chest c;
+    size_t i;
+    json_t *store;
+    enum outcome o = chest_read(d, true, id, &c);
+
+    if (o == OUTCOME_NOT_FOUND)
+        return OUTCOME_DONE;
+    STEP(o);
+    json_array_foreach (json_object_get(c.policy, "stores"), i, store)
+        if (o == OUTCOME_DONE)
+            o = spread_one(d, json_text_of(store, "id"), id);
+    chest_close(&c);
+    return o == OUTCOME_NOT_FOUND ? OUTCOME_DONE : o;
+}
+
 /* What a record that is gone leaves behind. */
 static enum outcome rest_remove(struct desk *d, const char *id, const json_t *policy)
 {
@@ -73,7 +105,8 @@ static enum outcome rest_remove(struct desk *d, const char *id, const json_t *po
     for (size_t i = 0; i < n; i++)
         STEP(claim_release(d, json_text_of(policy, "zone"), list[i], id));
     STEP(names_drop(d, id, policy));
-    return entry_affirm(d, id);
+    STEP(entry_affirm(d, id));
+    return stores_carry(d, id);
 }
 
 /* The proxies are told as soon as the record is gone: what follows only tidies up. */
@@ -199,7 +232,7 @@ static enum outcome draft_drop(struct desk *d, const struct chest *c, const char
         chest_close(&there);
         STEP(o);
         if (!mine)
-            return OUTCOME_DONE;
+            return entry_affirm(d, c->id); /* we may have claimed for a shorter time than its */
         if (done)
             return rest_remove(d, c->id, c->policy);
     }

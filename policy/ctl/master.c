@@ -238,21 +238,24 @@ static bool sentinels_owe(const struct redis_url *url)
     return owes;
 }
 
-static bool server_answers(const struct redis_url *url, SSL_CTX *tls)
+/* A replica, and not one of a cluster, where each master has its own. */
+static bool server_follows(const struct redis_url *url, SSL_CTX *tls)
 {
     struct dial d;
     redisReply *reply;
-    bool answers;
+    bool follows;
 
     if (!dial_open(&d, url->unix_path, &url->places[0], url->tls ? tls : NULL))
         return false;
-    answers = dial_login(&d, url) && dial_ask(&d, DB_WORDS(SLICE("ROLE")), &reply);
-    if (answers) {
-        answers = reply->type == REDIS_REPLY_ARRAY;
+    follows = dial_login(&d, url) && dial_ask(&d, DB_WORDS(SLICE("ROLE")), &reply);
+    if (follows) {
+        follows = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+                  slice_equal(reply_slice(reply->element[0]), SLICE("slave"));
         freeReplyObject(reply);
     }
+    follows = follows && !dial_do(&d, DB_WORDS(SLICE("READWRITE")));
     dial_close(&d);
-    return answers;
+    return follows;
 }
 
 bool master_owes(const struct redis_url *urls, size_t n, const struct redis_url *url, SSL_CTX *tls)
@@ -260,7 +263,7 @@ bool master_owes(const struct redis_url *urls, size_t n, const struct redis_url 
     if (*url->sentinel)
         return sentinels_owe(url);
     for (size_t i = 0; i < n; i++)
-        if (&urls[i] != url && !*urls[i].sentinel && server_answers(&urls[i], tls))
+        if (&urls[i] != url && !*urls[i].sentinel && server_follows(&urls[i], tls))
             return true;
     return false;
 }

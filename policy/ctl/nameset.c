@@ -74,26 +74,34 @@ static enum outcome page_take(const redisReply *reply, struct names *n, char *cu
     return OUTCOME_DONE;
 }
 
-/* ZSCAN may give a name twice. */
+/* ZSCAN may give a name twice. From another server than before, the set has moved: then all is asked for once more. */
 enum outcome nameset_list(struct desk *d, struct slice key, struct names *out)
 {
     char cursor[SCORE_OCTETS] = "0";
+    const void *server = NULL;
+    bool more;
     int pages = 0;
     enum outcome o;
 
     *out = (struct names){0};
     do {
         redisReply *reply;
+        bool moved;
 
         o = db_ask(d->db, DB_WORDS(SLICE("ZSCAN"), key, slice_text(cursor), SLICE("COUNT"), SLICE("1000")),
                    &reply);
+        moved = server && server != db_answerer(d->db);
+        server = db_answerer(d->db);
         if (o == OUTCOME_DONE) {
             o = page_take(reply, out, cursor, sizeof cursor);
             freeReplyObject(reply);
         }
         if (o == OUTCOME_DONE && pages++ == PAGES_MAX)
             o = outcome_say(OUTCOME_FAILED, "Redis' list of names has no end");
-    } while (o == OUTCOME_DONE && strcmp(cursor, "0") != 0);
+        more = moved || strcmp(cursor, "0") != 0;
+        if (moved)
+            memcpy(cursor, "0", sizeof "0");
+    } while (o == OUTCOME_DONE && more);
     names_sort(out);
     if (o != OUTCOME_DONE)
         names_free(out);

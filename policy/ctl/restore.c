@@ -116,13 +116,16 @@ static enum outcome store_make(struct restoring *r, struct chest *c)
 {
     const char *name = json_text_of(c->policy, "name");
     bool done = false;
+    enum outcome o;
 
     STEP(storeindex_name_ok(r->d, name, c->id));
     STEP(chest_renew(r, c));
     STEP(chest_write(r->d, c, &done));
-    STEP(storeindex_set(r->d, name, c->id));
-    r->stores++;
-    return OUTCOME_DONE;
+    o = storeindex_set(r->d, name, c->id);
+    if (o == OUTCOME_REFUSED) /* another took the name meanwhile */
+        STEP(chest_drop(r->d, c, &done));
+    r->stores += o == OUTCOME_DONE;
+    return o;
 }
 
 /* One that is there keeps what it says; its name may be missing where a restore died before. */

@@ -144,6 +144,8 @@ static enum outcome change_make(struct desk *d, const char *word, const char *id
     if (s->name)
         STEP(storeindex_claim(d, s->name, id)); /* before anything is changed: it may be another's */
     o = chest_edit(d, false, id, change_edit, s);
+    if (s->name && (o == OUTCOME_NOT_FOUND || o == OUTCOME_REFUSED))
+        STEP(storeindex_tidy(d, id)); /* nothing is called so */
     if (o == OUTCOME_NOT_FOUND)
         return outcome_say(o, "there is no store %s", word);
     STEP(o);

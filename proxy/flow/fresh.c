@@ -60,7 +60,7 @@ static void refresh_settle(struct sandbox *s, enum fault why)
         refresh(s, !TAILQ_EMPTY(&f->waits)); /* it has changed while we read */
     if (f->ask.state != ASK_NOT)
         return;
-    waits_tell(&f->waits, fallback(s), s);
+    waits_tell_all(&f->waits, fallback(s), s);
 }
 
 static void refreshed(void *cookie, enum fault why, const redisReply *reply)
@@ -112,7 +112,7 @@ enum fault fresh_ask(struct sandbox *s, struct ip from, struct who_wait *wait)
     }
     refresh(s, true);
     if (s->fresh.ask.state != ASK_NOT) {
-        wait_begin(wait, &s->roll->waits, &s->fresh.waits, s, from);
+        waits_begin(wait, &s->roll->waits, &s->fresh.waits, s, from);
         return FAULT_AGAIN;
     }
     TRY(fallback(s));
@@ -124,11 +124,11 @@ void fresh_late(struct who_wait *wait)
     struct sandbox *s = wait->sandbox;
 
     if (!s) {
-        wait_tell(wait, FAULT_STORE_UNAVAILABLE, NULL);
+        waits_tell(wait, FAULT_STORE_UNAVAILABLE, NULL);
         return;
     }
     sandbox_hold(s);
-    wait_tell(wait, fallback(s), s);
+    waits_tell(wait, fallback(s), s);
     sandbox_drop(s);
 }
 

@@ -15,7 +15,7 @@ void roll_forget(struct roll *r, struct sandbox *s)
 {
     HASH_DEL(r->sandboxes, s);
     sandbox_end(s);
-    waits_tell(&s->fresh.waits, FAULT_REVOKED, NULL);
+    waits_tell_all(&s->fresh.waits, FAULT_REVOKED, NULL);
     sandbox_drop(s);
     r->forgotten++;
 }

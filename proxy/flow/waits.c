@@ -25,7 +25,7 @@ static void waitroom_rings(struct ev_loop *loop, ev_timer *alarm, int events)
     (void)loop;
     (void)events;
     while ((wait = TAILQ_FIRST(&r->all)) && clock_mono_ms() >= wait->late_ms) {
-        wait_cancel(wait);
+        waits_cancel(wait);
         r->late(wait);
     }
     waitroom_arm(r);
@@ -48,8 +48,8 @@ void waitroom_close(struct waitroom *r)
     ev_timer_stop(r->loop, &r->alarm);
 }
 
-void wait_begin(struct who_wait *wait, struct waitroom *r, struct who_waits *on, struct sandbox *s,
-                struct ip from)
+void waits_begin(struct who_wait *wait, struct waitroom *r, struct who_waits *on, struct sandbox *s,
+                 struct ip from)
 {
     wait->room = r;
     wait->on = on;
@@ -62,7 +62,7 @@ void wait_begin(struct who_wait *wait, struct waitroom *r, struct who_waits *on,
         waitroom_arm(r);
 }
 
-void wait_cancel(struct who_wait *wait)
+void waits_cancel(struct who_wait *wait)
 {
     if (!wait->on)
         return;
@@ -71,16 +71,16 @@ void wait_cancel(struct who_wait *wait)
     wait->on = NULL;
 }
 
-void wait_tell(struct who_wait *wait, enum fault why, struct sandbox *s)
+void waits_tell(struct who_wait *wait, enum fault why, struct sandbox *s)
 {
-    wait_cancel(wait);
+    waits_cancel(wait);
     wait->fn(wait, why == FAULT_NONE ? verdict_alive(s->record, wait->from, clock_turn_wall_ms()) : why, s);
 }
 
-void waits_tell(struct who_waits *waits, enum fault why, struct sandbox *s)
+void waits_tell_all(struct who_waits *waits, enum fault why, struct sandbox *s)
 {
     struct who_wait *wait;
 
     while ((wait = TAILQ_FIRST(waits)))
-        wait_tell(wait, why, s);
+        waits_tell(wait, why, s);
 }

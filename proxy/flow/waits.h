@@ -42,14 +42,14 @@ void waitroom_open(struct waitroom *r, struct ev_loop *loop, uint64_t most_ms,
                    void (*late)(struct who_wait *wait));
 void waitroom_close(struct waitroom *r); /* when nobody waits any more, or never will be told */
 
-/* wait_begin(wait, r, on, s, from): wait->fn will be called once, unless wait_cancel comes first. */
-void wait_begin(struct who_wait *wait, struct waitroom *r, struct who_waits *on, struct sandbox *s,
-                struct ip from);
+/* waits_begin(wait, r, on, s, from): wait->fn will be called once, unless waits_cancel comes first. */
+void waits_begin(struct who_wait *wait, struct waitroom *r, struct who_waits *on, struct sandbox *s,
+                 struct ip from);
 
-/* wait_cancel(wait): harmless when nothing is awaited. */
-void wait_cancel(struct who_wait *wait);
+/* waits_cancel(wait): harmless when nothing is awaited. */
+void waits_cancel(struct who_wait *wait);
 
-/* wait_tell(wait, why, s): the answer; FAULT_NONE is judged by what the record of ${s} says now, since it may have changed
- * while they waited. waits_tell: to all. */
-void wait_tell(struct who_wait *wait, enum fault why, struct sandbox *s);
-void waits_tell(struct who_waits *waits, enum fault why, struct sandbox *s);
+/* waits_tell(wait, why, s): the answer; FAULT_NONE is judged by what the record of ${s} says now, since it may have changed
+ * while they waited. waits_tell_all: to all. */
+void waits_tell(struct who_wait *wait, enum fault why, struct sandbox *s);
+void waits_tell_all(struct who_waits *waits, enum fault why, struct sandbox *s);

@@ -99,7 +99,7 @@ static void entry_settle(struct who_entry *e, enum fault why, struct sandbox *s)
     /* One whose record says no may be another's soon, or its record may be mended: the sweep closes it. */
     if (why != FAULT_UNKNOWN_SOURCE || !e->id[0])
         entry_open(e, false);
-    waits_tell(&e->waits, why, s);
+    waits_tell_all(&e->waits, why, s);
 }
 
 static void record_came(void *cookie, enum fault why, const redisReply *reply);
@@ -181,7 +181,7 @@ enum fault who_ask(struct who *who, struct ip from, struct who_wait *wait, struc
             return FAULT_UNKNOWN_SOURCE;
         TRY(entry_fetch(e));
     }
-    wait_begin(wait, &who->roll.waits, &e->waits, NULL, from);
+    waits_begin(wait, &who->roll.waits, &e->waits, NULL, from);
     return FAULT_AGAIN;
 }
 
@@ -192,7 +192,7 @@ enum fault who_fresh(struct sandbox *s, struct ip from, struct who_wait *wait)
 
 void who_cancel(struct who_wait *wait)
 {
-    wait_cancel(wait);
+    waits_cancel(wait);
 }
 
 bool who_tell(struct who *who, struct ip from)

@@ -194,6 +194,20 @@ def unconfirmed(house, words):
         await_until(lambda: house.sent(house.loaded[0]) == value, "the value is sent", 1)
 
 
+@bench.case("a server that is listed twice, and has no replica, is not waited for as its own")
+def twice(house):
+    master, replica = house.pair()
+    replica.kill()
+    house.tell(f"unix:{master.socket}", master.url())
+    try:
+        await_until(lambda: master.replicas() == 0, "the master has noticed")
+        house.ctl("store", "update", "L", "--egress-allow", "api.test", "--egress-allow", "echo.test")
+    finally:
+        replica.start("--replicaof", "127.0.0.1", str(master.port))
+        house.tell(master.url(), replica.url())
+    house.pair()
+
+
 # --- nobody answers -----------------------------------------------------------------------------------------------------
 
 

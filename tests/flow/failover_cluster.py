@@ -8,7 +8,6 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from case import Bench, see, see_equal
-from house import await_until
 from load import Load, LoadOrigin
 from redises import Cluster
 from redishouse import RedisesHouse

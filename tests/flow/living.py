@@ -1,4 +1,4 @@
-"""living - a soak against a model: random commands, killed commands, broken Redis, dead workers; and every answer is predicted.
+"""living - a soak against a model: random commands, killed commands, broken Redis, dead workers; every answer is predicted.
 
 60 seconds; with OSB_SOAK=1 20 minutes; OSB_LIVING_S says another number. --seed N makes the same commands again.
 """
@@ -64,7 +64,7 @@ def ms_of(text):
 
 
 class Life(Steward):
-    """What an operator may do to a live house: a method gives a Change that is to be made, or does what is none by itself."""
+    """What an operator may do to a live house: a method gives a Change that is to be made, or does all of it by itself."""
 
     def once(self):
         what = self.rng.choices(list(ODDS), list(ODDS.values()))[0]
@@ -126,7 +126,9 @@ class Life(Steward):
 
     def secret_set(self, store=None, name=None):
         store = store or self.a_store()
-        name = name or (self.pick(store.secrets) if self.rng.random() < 0.7 else f"K{self.rng.randrange(MOST_SECRETS)}")
+        name = name or (
+            self.pick(store.secrets) if self.rng.random() < 0.7 else f"K{self.rng.randrange(MOST_SECRETS)}"
+        )
         name, words = name or "K0", []
         secret = replace(store.secrets.get(name, Secret(b"")), value=self.value())
         if self.rng.random() < 0.3:
@@ -174,7 +176,9 @@ class Life(Steward):
 
         def made(tokens, ca=None, expires=expires):
             """The stores may be changed at the same time, and are then as they are in that world."""
-            return lambda world: world.with_sandbox(Sandbox(id, zone, addresses, *world.joined(names, tokens), ca, expires))
+            return lambda world: world.with_sandbox(
+                Sandbox(id, zone, addresses, *world.joined(names, tokens), ca, expires)
+            )
 
         def amend(done):
             with open(env_file, "rb") as text:
@@ -206,7 +210,10 @@ class Life(Steward):
     def sandbox_create(self, store=None):
         if len(self.world.stores) < 2 and self.rng.random() < 0.9:
             raise Busy
-        ids = self.rng.sample(sorted(s.id for s in self.world.stores.values()), min(len(self.world.stores), self.rng.choice((1, 1, 2, 2, 3))))
+        ids = self.rng.sample(
+            sorted(s.id for s in self.world.stores.values()),
+            min(len(self.world.stores), self.rng.choice((1, 1, 2, 2, 3))),
+        )
         ids += [store.id] if store and store.id not in ids else []
         return self.make("create", ids, words_of("--store", ids))
 
@@ -322,7 +329,10 @@ class Life(Steward):
         said = {s["name"]: (s["id"], sorted(s["egressAllowlist"])) for s in self.told("store", "list")}
         see_equal(said, {s.name: (s.id, sorted(s.egress)) for s in world.stores.values()}, "what store list says")
         for store in world.stores.values():
-            said = {s["name"]: (sorted(s["allowedHosts"]), sorted(s["places"])) for s in self.told("secret", "list", store.id)}
+            said = {
+                s["name"]: (sorted(s["allowedHosts"]), sorted(s["places"]))
+                for s in self.told("secret", "list", store.id)
+            }
             want = {name: (sorted(s.hosts), sorted(s.places)) for name, s in store.secrets.items()}
             see_equal(said, want, f"what secret list {store.name} says")
         said = {s["id"]: s for s in self.told("sandbox", "list")}
@@ -386,7 +396,10 @@ class Life(Steward):
             ids = {s["id"] for s in self.told("sandbox", "list")}
             for sandbox in world.sandboxes.values():
                 if sandbox.id not in ids:
-                    see(not sandbox.must_live(now_ms, time.time() * 1000), f"{sandbox.id} did not come back: {back.stderr!r}")
+                    see(
+                        not sandbox.must_live(now_ms, time.time() * 1000),
+                        f"{sandbox.id} did not come back: {back.stderr!r}",
+                    )
                     world = world.without_sandbox(sandbox.id)
             self.timeline.begin(world)
         self.timeline.over()
@@ -423,7 +436,9 @@ def story(life, steps, why):
     return "\n".join(lines)
 
 
-@bench.case(f"{SECONDS:.0f} s of commands and accidents: every answer to every client is the one that the model has predicted")
+@bench.case(
+    f"{SECONDS:.0f} s of commands and accidents: every answer to every client is the one that the model has predicted"
+)
 def living(house):
     life, ended, steps = Life(house, random.Random(SEED)), threading.Event(), 0
     off = [verb for verb, there in life.has.items() if not there]

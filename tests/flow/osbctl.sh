@@ -96,6 +96,9 @@ gives "store list as JSON" 0 --json store list
 holds "... is an array" query 'map(.name) == ["agent", "open", "quiet", "wide"]'
 gives "store update of nothing" 2 store update wide
 gives "store update --name to one in use" 4 store update wide --name agent
+gives "store update --name, refused for another reason" 4 store update wide --name free --scrub maybe
+gives "store update --name of none" 3 store update 01234567-89ab-4def-8123-456789abcdef --name free
+holds "... leave the name free" [ -z "$(r hget osb:stores free)" ]
 gives "store update --name" 0 store update wide --name wider
 gives "... the old name is gone" 3 store get wide
 gives "... the new one leads there" 0 store get wider
@@ -157,9 +160,12 @@ gives "a store that is none, and no sandbox" 3 sandbox create s1 --ip 10.0.0.1 -
 gives "a path for the sandbox that would break the line" 4 sandbox create s1 --ip 10.0.0.1 --ca-path $'/a\nX=1'
 gives "a file that can't be written, and no sandbox" 1 sandbox create s1 --ip 10.0.0.1 --env-file none/env
 gives "... there is none" 3 sandbox get s1
+for set in osb:sandboxes "osb:store:{$(uuid agent)}:sandboxes"; do r zadd "$set" 1000 ended >/dev/null; done
 gives "sandbox create" 0 sandbox create s1 --ip 10.0.0.1 --ip ::ffff:10.0.0.1 --ip FD00::1 --store agent --store open \
     --env-file env --ca-file ca.pem --bundle-file bundle.pem --ca-path /etc/osb/ca.pem --bundle-path /etc/osb/all.pem
 holds "... prints the id alone" [ "$(cat out)" = s1 ]
+holds "... takes out the names of those that have ended" [ "$(r zrange osb:sandboxes 0 -1
+    r zrange "osb:store:{$(uuid agent)}:sandboxes" 0 -1)" = $'s1\ns1' ]
 holds "the env file is private" [ "$(stat -c %a env)" = 600 ]
 holds "... holds a token" grep -qxE 'KEY=osb_sealed_[0-9a-f]{32}' env
 holds "... a token each" [ "$(grep -c =osb_sealed_ env)" = "$(sort -u -t= -k2 env | grep -c =osb_sealed_)" ]
@@ -322,6 +328,12 @@ OSB_REDIS_URL= OSB_KEY_FILE= gives "settings from the proxy's file" 0 -c conf sa
 holds "... the zone too" [ "$(r get 'osb:ip:filed:{10.0.0.77}')" = f1 ]
 OSB_ZONE=env gives "the environment beats the file" 0 sandbox create f2 --ip 10.0.0.77 -c conf
 OSB_ZONE=env gives "an option beats both" 4 sandbox create f3 --ip 10.0.0.77 -c conf --zone=filed
+
+# --- a record of large values, up to 7 MiB
+ctl store create large --egress-any
+for n in $(seq 20); do ctl secret set large "V$n" --value-file max; done
+gives "a sandbox of large values" 0 sandbox create large --ip 10.0.7.1 --store large
+gives "... is checked" 0 check --sandbox large --host a.test --secret V20
 
 # --- rules
 gives "rules without an interface" 2 rules nft --ip 10.0.0.1

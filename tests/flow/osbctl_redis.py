@@ -152,10 +152,12 @@ def frame_end(octets):
 
 
 class Forger:
-    """A server that calls itself a master, and then says what it is told to: a function of itself gives each answer."""
+    """A server that calls itself a master, and then says what it is told to: a function of itself gives each answer.
+
+    asked: the commands, each as its words."""
 
     def __init__(self, answer):
-        self.answer, self.listener = answer, socket.create_server(("127.0.0.1", 0))
+        self.asked, self.answer, self.listener = [], answer, socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -177,12 +179,13 @@ class Forger:
                 octets += got
                 while octets and (end := frame_end(octets)):
                     role = octets[:end].endswith(b"\r\nROLE\r\n")
+                    self.asked.append(octets[:end].split(b"\r\n")[2::2])
                     octets = octets[end:]
                     answer = b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" if role else self.answer(self)
                     if answer is None:
                         return
                     connection.sendall(answer)
-        except OSError:
+        except (OSError, ValueError):  # a box may have line ends in it
             pass
         finally:
             connection.close()
@@ -208,6 +211,24 @@ def forged(place, pattern, answer):
         place.said([f"redis://127.0.0.1:{forger.port}"], pattern, "store", "list")
     finally:
         forger.listener.close()
+
+
+@bench.case("a list of names that moves to another server between two pages is read there from its beginning")
+def list_moves(place):
+    page = lambda cursor, *names: b"*2\r\n$1\r\n%d\r\n*%d\r\n" % (cursor, 2 * len(names)) + b"".join(
+        b"$1\r\n%s\r\n$3\r\ninf\r\n" % name for name in names
+    )
+    scans = lambda forger: [words[2] for words in forger.asked if words[0] == b"ZSCAN"]
+    new = Forger(lambda f: b"*0\r\n" if f.asked[-1][0] != b"ZSCAN" else page(0, *([b"b"] if len(scans(f)) == 2 else [])))
+    old = Forger(lambda f: page(7, b"a") if scans(f) == [b"0"] else b"-MOVED 1 127.0.0.1:%d\r\n" % new.port)
+    try:
+        place.ctl([f"redis://127.0.0.1:{old.port}"], "sandbox", "list")
+    finally:
+        old.listener.close()
+        new.listener.close()
+    see_equal(scans(new), [b"7", b"0"], "the cursors that the new server was asked with")
+    read = {words[1] for words in old.asked + new.asked if words[0] == b"HGETALL"}
+    see_equal(read, {b"osb:sandbox:{a}", b"osb:sandbox:{b}"}, "the records that were read")
 
 
 @bench.case("whatever a server answers, a command ends with one of its codes")

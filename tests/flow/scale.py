@@ -1,7 +1,7 @@
 """scale - many sandboxes: made side by side, listed, all given one new value, and expired; and nothing of them is lost.
 
-300 of them; with OSB_SOAK=1 100,000, of which 10,000 are one host's. What each step took, and the memory of all who take part,
-is printed at each size, so that growth can be seen: OSB_RELEASE_DIR names a build without sanitizers to measure.
+300 of them; with OSB_SOAK=1 100,000, of which 10,000 are one host's. What each step took and the memory of all who
+take part is printed at each size, so that growth can be seen; OSB_RELEASE_DIR names a build without sanitizers to measure.
 """
 import json
 import os
@@ -28,7 +28,8 @@ SIZES = (1000, 10000, 100000) if FULL else (100, 300)
 LOCAL = 10000 if FULL else 200  # the first so many are this host's
 SAMPLE = 500 if FULL else 40
 SIDE_BY_SIDE = 4
-KEY_OCTETS = 32  # of locked memory, the one thing there that is no sandbox'
+WORKERS = 4 if FULL else 1  # where only 8 MiB may be locked, one can't hold 10,000
+KEY_OCTETS = 32  # of a worker's locked memory, the one thing there that is no sandbox'
 
 
 class ScaleHouse(House):
@@ -37,7 +38,7 @@ class ScaleHouse(House):
     kind_of_origin = LiveOrigin
 
     def __init__(self, build):
-        super().__init__(build, ["zone = here"], workers=1)
+        super().__init__(build, ["zone = here"], workers=WORKERS)
         self.have, self.local = 0, []
 
     def furnish(self):
@@ -90,16 +91,26 @@ class ScaleHouse(House):
     def place(self, n):
         """The name, zone and address of the sandbox that is made as the nth."""
         octets = f"{n // 250 % 250}.{n % 250 + 1}"
-        return (f"sb{n}", "here", f"127.{10 + n // 62500}.{octets}") if n < LOCAL else (f"sb{n}", "far", f"10.{n // 62500}.{octets}")
+        return (
+            (f"sb{n}", "here", f"127.{10 + n // 62500}.{octets}")
+            if n < LOCAL
+            else (f"sb{n}", "far", f"10.{n // 62500}.{octets}")
+        )
 
     def redis_mib(self):
         text = self.redis("INFO", "memory").decode()
-        return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).split(":")[1]) / (1 << 20)
+        return int(next(line for line in text.splitlines() if line.startswith("used_memory:")).split(":")[1]) / (
+            1 << 20
+        )
 
-    def worker_mib(self):
-        (worker,) = [pid for pid in self.pids() if pid != self.proxy.child.pid]
-        with open(f"/proc/{worker}/status") as text:
-            return sum(int(line.split()[1]) / 1024 for line in text if line.startswith("VmRSS:"))
+    def workers_mib(self):
+        """Of all workers together."""
+        total = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/status") as text:
+                lines = [line for line in text if line.startswith("VmRSS:") and pid != self.proxy.child.pid]
+            total += sum(int(line.split()[1]) for line in lines)
+        return total / 1024
 
     # --- asking ---------------------------------------------------------------------------------------------
 
@@ -149,7 +160,9 @@ def table(what, **numbers):
     print(f"note  {what}: " + ", ".join(f"{name} {number}" for name, number in numbers.items()), flush=True)
 
 
-@bench.case("made side by side, each is in the list once, with a token of its own", [(f"{n} sandboxes", n) for n in SIZES])
+@bench.case(
+    "made side by side, each is in the list once, with a token of its own", [(f"{n} sandboxes", n) for n in SIZES]
+)
 def made(house, size):
     lines = []
     for n in range(house.have, size):
@@ -180,15 +193,17 @@ def made(house, size):
 
 @bench.case("each of this host asks once, and its value arrives")
 def asks(house):
-    before = house.worker_mib()
+    before = house.workers_mib()
     house.ask_all(house.local[:10], house.value("SHARED-local"))
-    began, first = time.monotonic(), house.worker_mib()
+    began, first = time.monotonic(), house.workers_mib()
     house.ask_all(house.local, house.value("SHARED-local"))
-    took, after = time.monotonic() - began, house.worker_mib()
-    await_until(lambda: house.metric("osb_sandboxes_known") == len(house.local), "the worker counts all that it knows")
+    took, after = time.monotonic() - began, house.workers_mib()
+    await_until(
+        lambda: house.metric("osb_sandboxes_known") >= len(house.local), "the workers count all that it knows"
+    )
     table(
         f"{len(house.local)} asked",
-        worker=f"{after:.0f} MiB, {first:.0f} before ({1024 * (after - first) / len(house.local):.1f} KiB each)",
+        workers=f"{after:.0f} MiB, {first:.0f} before ({1024 * (after - first) / len(house.local):.1f} KiB each)",
         locked=f"{house.metric('osb_secret_arena_octets') / (1 << 20):.1f} MiB",
         took=f"{took:.1f} s",
     )
@@ -200,17 +215,27 @@ def rotated(house):
     house.secrets.append(Secret("SHARED-local", value, ("api.test",), True))
     _, took, mib = house.measured("secret", "set", "local", "SHARED", "--value-file", "-", octets=value)
     house.ask_all(random.sample(house.local, SAMPLE), value)
-    table(f"rotated for {len(house.local)}", took=f"{1000 * took / len(house.local):.2f} s per 1,000", osbctl=f"{mib:.0f} MiB")
+    table(
+        f"rotated for {len(house.local)}",
+        took=f"{1000 * took / len(house.local):.2f} s per 1,000",
+        osbctl=f"{mib:.0f} MiB",
+    )
 
 
-@bench.case("they expire: nobody is answered any more, and nothing of them stays in the worker")
+@bench.case("they expire: nobody is answered any more, and nothing of them stays in the workers")
 def expired(house):
     took = house.many([f"sandbox extend {one.name} --ttl 1" for one in house.local])
     time.sleep(1)
     house.ask_all(random.sample(house.local, SAMPLE), None)
-    await_until(lambda: house.metric("osb_sandboxes_known") == 0, "the worker has forgotten them", 10)
-    await_until(lambda: house.metric("osb_secret_arena_octets") == KEY_OCTETS, "no value lies in its locked memory", 10)
-    table(f"{len(house.local)} expired", extend=f"{1000 * took / len(house.local):.2f} s per 1,000", worker=f"{house.worker_mib():.0f} MiB")
+    await_until(lambda: house.metric("osb_sandboxes_known") == 0, "the workers have forgotten them", 10)
+    await_until(
+        lambda: house.metric("osb_secret_arena_octets") == WORKERS * KEY_OCTETS, "no value lies in locked memory", 10
+    )
+    table(
+        f"{len(house.local)} expired",
+        extend=f"{1000 * took / len(house.local):.2f} s per 1,000",
+        workers=f"{house.workers_mib():.0f} MiB",
+    )
 
 
 @bench.case("they are deleted, and the list has the others")
@@ -218,7 +243,11 @@ def deleted(house):
     took = house.many([f"sandbox delete {one.name}" for one in house.local])
     out, _, _ = house.measured("sandbox", "list")
     see_equal(len(out.splitlines()), house.have - len(house.local), "the length of the list")
-    table(f"{len(house.local)} deleted", delete=f"{1000 * took / len(house.local):.2f} s per 1,000", redis=f"{house.redis_mib():.1f} MiB")
+    table(
+        f"{len(house.local)} deleted",
+        delete=f"{1000 * took / len(house.local):.2f} s per 1,000",
+        redis=f"{house.redis_mib():.1f} MiB",
+    )
 
 
 bench.run(ScaleHouse)

@@ -1,4 +1,4 @@
-"""model - what osbctl was told, and what must therefore become of a request: plain Python, without Redis and without a proxy.
+"""model - what osbctl was told, and what must therefore become of a request: plain Python, without Redis and proxy.
 
 A World is all of it at one moment; each change makes another one. A Timeline knows which worlds may be in force when, and
 when something was broken; what it allows of a request is the union over them, and nothing else.
@@ -190,8 +190,8 @@ class Probe:
 
 
 class Allowed:
-    """What may become of a probe: kinds of ends ("200", "403 host_not_allowed", "reset", "other CA"), and of one that is served,
-    by slot, what may have arrived."""
+    """What may become of a probe: kinds of ends ("200", "403 host_not_allowed", "reset", "other CA"), and of one that is
+    served, by slot, what may have arrived."""
 
     def __init__(self, probe):
         self.probe, self.ends, self.slots = probe, set(), {slot: set() for slot in probe.tokens}
@@ -300,7 +300,7 @@ class Timeline:
             self.settle()
 
     def allowed(self, probe, first, last):
-        """first, last: Moments. Gives what may become of it, and whether it is certain: nothing changed, nothing was broken."""
+        """Gives what may become of it between two Moments, and whether that is certain: nothing changed or was broken."""
         with self.lock:
             worlds = [epoch.world for epoch in during(self.epochs, first, last)]
             troubles = during(self.troubles, first, last)

@@ -102,7 +102,11 @@ class Prober:
         if end == "gone":
             first = Moment()
             client = self.connect(me, probe)
-            end = self.exchange(client, probe, first, key, fresh=True) if client else self.judge(probe, first, "other CA")
+            end = (
+                self.exchange(client, probe, first, key, fresh=True)
+                if client
+                else self.judge(probe, first, "other CA")
+            )
         self.tally[end] += 1
 
     def connect(self, me, probe):

@@ -5,6 +5,7 @@ by the main thread: the kernel ends a child with the thread that made it.
 """
 import os
 import signal
+import socket
 
 from case import see
 from house import Program, await_until, free_port
@@ -15,6 +16,20 @@ BRISK = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "
 SLOTS = 16384
 NAME = "house"  # of the master that Sentinels watch
 ADMIN = ("AUTH", "test", "of-the-test")
+
+
+def hold_port():
+    """A free port as a socket that is bound to it and does not listen: nobody else draws it while the test lasts, also not
+    while a server that was killed is away. Who sets SO_REUSEADDR, as Redis does, may listen there all the same."""
+    while True:
+        held = socket.socket()
+        try:
+            held.bind(("0.0.0.0", free_port()))
+        except OSError:  # somebody was faster
+            held.close()
+            continue
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # now, so that the binding itself was exclusive
+        return held
 
 
 class Redis:
@@ -28,7 +43,8 @@ class Redis:
     def __init__(self, folder, name, *words, cert=None, ca_file=None, admin=False):
         self.name, self.folder, self.socket = name, f"{folder}/{name}", f"{folder}/{name}.sock"
         self.log = f"{folder}/{name}.log"
-        self.port, self.admin, self.tls = free_port(), admin, cert is not None
+        self.held = [hold_port()]
+        self.port, self.admin, self.tls = self.held[0].getsockname()[1], admin, cert is not None
         self.words = ["--bind", "127.0.0.1", "--unixsocket", self.socket, "--dir", self.folder, *words]
         self.words += ["--port", "0", "--tls-port", str(self.port)] if cert else ["--port", str(self.port)]
         if cert:
@@ -57,7 +73,7 @@ class Redis:
         try:
             self.connect()
             return True
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, ConnectionError, EOFError):
             return False
 
     def connect(self):
@@ -104,6 +120,10 @@ class Redis:
             os.killpg(self.program.child.pid, signal.SIGKILL)
             self.program.child.wait()
         self.stopped = False
+
+    def let_go(self):
+        while self.held:
+            self.held.pop().close()
 
     def stop(self):
         """It hangs: connections are accepted, and nothing is answered."""
@@ -213,6 +233,7 @@ class Redises:
     def end(self):
         for redis in self.all:
             redis.kill()
+            redis.let_go()
 
     def octets(self):
         return b"".join(redis.octets() for redis in self.all)
@@ -283,10 +304,11 @@ class Node(Redis):
 
     def __init__(self, folder, name, *words, **how):
         clustered = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "500"]
-        clustered += ["--cluster-port", str(free_port()), "--cluster-replica-validity-factor", "0"]
-        clustered += ["--cluster-allow-replica-migration", "no"]
+        clustered += ["--cluster-replica-validity-factor", "0", "--cluster-allow-replica-migration", "no"]
         super().__init__(folder, name, *clustered, *words, **how)
-        self.bus = clustered[clustered.index("--cluster-port") + 1]
+        self.held.append(hold_port())
+        self.bus = str(self.held[1].getsockname()[1])
+        self.words += ["--cluster-port", self.bus]
 
     def id(self):
         return self("CLUSTER", "MYID")

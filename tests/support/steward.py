@@ -24,8 +24,8 @@ CALM_MS = 1500  # a sandbox that expires so soon, or did so just now, is nobody'
 
 @dataclass
 class Change:
-    """A command, and the world that it makes of another one. again: how it may end when it is run once more and the first try
-    had done it all. amend(done): the same, where only its output tells all. concerned: ids of sandboxes."""
+    """A command, and the world that it makes of another one. again: how it may end when it is run once more and the first
+    try had done it all. amend(done): the same, where only its output tells all. concerned: ids of sandboxes."""
 
     words: list
     world: object = lambda world: world
@@ -98,7 +98,10 @@ class Steward:
         self.note(words, done, f"({way}) ", octets)
         if done.returncode == 0:
             return done
-        see(done.returncode in ((-9,) if way == "killed" else (1,)), f"{way}, it left with {done.returncode}: {done.stderr!r}")
+        see(
+            done.returncode in ((-9,) if way == "killed" else (1,)),
+            f"{way}, it left with {done.returncode}: {done.stderr!r}",
+        )
         self.counts[f"{way} half-way"] += 1
         for _ in range(self.rng.choice((0, 1, 3))):
             self.prober.once()
@@ -168,7 +171,10 @@ class Steward:
         """A command that changes nothing, and says why."""
         done = self.run(*words, octets=octets)
         self.note(words, done, "(refused) ")
-        see(done.returncode == code, f"osbctl {' '.join(words)} left with {done.returncode}, not {code}: {done.stderr!r}")
+        see(
+            done.returncode == code,
+            f"osbctl {' '.join(words)} left with {done.returncode}, not {code}: {done.stderr!r}",
+        )
         said = done.stderr.decode(errors="replace")
         see(re.search(pattern, said), f"osbctl {' '.join(words)} said {said!r}, and nothing like {pattern!r}")
 

@@ -11,7 +11,7 @@ class Valve:
         self.redis_socket, self.path = redis_socket, f"{folder}/valve-{secrets.token_hex(4)}.sock"
         self.open = threading.Event()
         self.open.set()
-        self.holds_next, self.held, self.let_go = False, threading.Event(), threading.Event()
+        self.holds, self.held, self.let_go = threading.Semaphore(0), threading.Event(), threading.Event()
         self.ends = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
@@ -22,7 +22,7 @@ class Valve:
         """The next answer, and what else comes on its connection, until let_go is set; held says that there is one."""
         self.held.clear()
         self.let_go.clear()
-        self.holds_next = True
+        self.holds.release()
 
     def accept(self):
         while True:
@@ -55,8 +55,8 @@ class Valve:
                 octets = redis.recv(65536)
                 if not octets:
                     break
-                if self.holds_next and not octets.startswith(b"*3\r\n"):  # which is ROLE's, or an announcement
-                    self.holds_next = False
+                # Three words are ROLE's answer, or an announcement.
+                if not octets.startswith(b"*3\r\n") and self.holds.acquire(blocking=False):
                     self.held.set()
                     self.let_go.wait()
                 client.sendall(octets)

@@ -30,16 +30,16 @@ static void guest_told(struct who_wait *wait, enum fault why, struct sandbox *s)
     g->why = why;
     g->rank = ++told;
     if (g->cancels)
-        wait_cancel(&g->cancels->wait);
+        waits_cancel(&g->cancels->wait);
     if (g->again) {
         g->again = false;
-        wait_begin(wait, &room, &one, NULL, (struct ip){0});
+        waits_begin(wait, &room, &one, NULL, (struct ip){0});
     }
 }
 
 static void guest_late(struct who_wait *wait)
 {
-    wait_tell(wait, FAULT_STORE_UNAVAILABLE, NULL);
+    waits_tell(wait, FAULT_STORE_UNAVAILABLE, NULL);
 }
 
 static void setup(void)
@@ -62,7 +62,7 @@ static void teardown(void)
 static void begin(struct guest *g, struct who_waits *on)
 {
     clock_turn();
-    wait_begin(&g->wait, &room, on, NULL, (struct ip){0});
+    waits_begin(&g->wait, &room, on, NULL, (struct ip){0});
 }
 
 /* Until ${count} were told; the loop ends by itself when nobody waits. */
@@ -78,12 +78,12 @@ START_TEST(an_answer_tells_those_who_wait_for_it_in_their_order)
     begin(&guests[0], &one);
     begin(&guests[1], &other);
     begin(&guests[2], &one);
-    waits_tell(&one, FAULT_REVOKED, NULL);
+    waits_tell_all(&one, FAULT_REVOKED, NULL);
     ck_assert_uint_eq(guests[0].rank, 1);
     ck_assert_uint_eq(guests[2].rank, 2);
     ck_assert_int_eq(guests[2].why, FAULT_REVOKED);
     ck_assert_uint_eq(guests[1].told, 0);
-    waits_tell(&one, FAULT_REVOKED, NULL);
+    waits_tell_all(&one, FAULT_REVOKED, NULL);
     ck_assert_uint_eq(told, 2);
 }
 END_TEST
@@ -99,7 +99,7 @@ START_TEST(nobody_waits_longer_than_his_patience)
     ck_assert_uint_eq(guests[0].rank, 1);
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq(guests[i].why, FAULT_STORE_UNAVAILABLE);
-    waits_tell(&one, FAULT_NONE, NULL);
+    waits_tell_all(&one, FAULT_NONE, NULL);
     ck_assert_uint_eq(told, 2);
 }
 END_TEST
@@ -123,9 +123,9 @@ START_TEST(who_has_gone_is_told_nothing)
 {
     begin(&guests[0], &one);
     begin(&guests[1], &one);
-    wait_cancel(&guests[0].wait);
-    wait_cancel(&guests[0].wait);
-    wait_cancel(&guests[2].wait); /* who never waited */
+    waits_cancel(&guests[0].wait);
+    waits_cancel(&guests[0].wait);
+    waits_cancel(&guests[2].wait); /* who never waited */
     run_until(1);
     ck_assert_uint_eq(guests[0].told, 0);
     ck_assert_uint_eq(guests[1].told, 1);
@@ -142,8 +142,8 @@ START_TEST(who_is_told_may_cancel_another_and_wait_again)
     if (_i) {
         run_until(3);
     } else {
-        waits_tell(&other, FAULT_REVOKED, NULL);
-        wait_tell(&guests[0].wait, FAULT_REVOKED, NULL);
+        waits_tell_all(&other, FAULT_REVOKED, NULL);
+        waits_tell(&guests[0].wait, FAULT_REVOKED, NULL);
         ck_assert_uint_eq(told, 2);
         run_until(3);
     }
