@@ -57,12 +57,12 @@ enum outcome db_number(struct db *db, const struct slice *words, size_t n, long 
 enum outcome db_send(struct db *db, const struct slice *words, size_t n) CHECKED;
 enum outcome db_take(struct db *db, redisReply **out) CHECKED;
 
-/* db_answerer(db): the server whose answer was taken last, only to be compared: a cluster's keys move, and one server's cursor
- * means nothing to another. */
+/* db_answerer(db): the server whose answer was taken last, only to be compared: a cluster's keys move, and a cursor of one
+ * server means nothing to another. */
 const void *db_answerer(const struct db *db);
 
 /*
- * db_settle(db): where something was written and its server has replicas, or ought to have one, one of them has it too.
+ * db_settle(db): where something was written and its server has replicas, or ought to have one, one has it too.
  *   Fails   OUTCOME_FAILED when none said so within DB_REPLICA_MS: said, and waited for, once in a program's life.
  */
 enum outcome db_settle(struct db *db) CHECKED;

@@ -21,8 +21,8 @@ enum outcome master_find(const struct redis_url *urls, size_t n, SSL_CTX *tls, s
 
 /*
  * master_owes(urls, n, url, tls): is there a replica that the master at ${url}, whose ROLE lists none, ought to have?
- *   Gives   true: its Sentinel knows one that lives, as when another was promoted and this one does not know it yet; or another
- *           of ${urls} is one. What the master takes now may be lost.
+ *   Gives   true: its Sentinel knows one that lives, as when another was promoted and this one does not know it yet; or
+ *           another of ${urls} is one. What the master takes now may be lost.
  *   Costs   a connection to each that is asked.
  */
 bool master_owes(const struct redis_url *urls, size_t n, const struct redis_url *url, SSL_CTX *tls);

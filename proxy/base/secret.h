@@ -24,9 +24,10 @@ struct secret;
  */
 enum fault secret_arena_open(size_t octets) CHECKED;
 
-/* Octets locked so far and octets in use, for the metrics. */
+/* Octets locked so far, octets in use, and the most that these can become. */
 size_t secret_arena_locked(void);
 size_t secret_arena_used(void);
+size_t secret_arena_most(void);
 
 /*
  * secret_new(value, out): a copy of ${value} in the arena. The caller wipes where it came from.

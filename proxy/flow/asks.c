@@ -132,7 +132,7 @@ void ask_count(const struct ask *a, enum fault why)
 
 bool asks_up(const struct asks *q)
 {
-    return redishub_up(q->hub);
+    return !q->closing && redishub_up(q->hub);
 }
 
 enum fault asks_new(struct worker *w, struct redishub_events events, struct asks **out)

@@ -159,18 +159,28 @@ void fresh_doubt(struct sandbox *s)
     news_tell(s, &s->fresh.doubts);
 }
 
+int64_t fresh_idle_ms(const struct sandbox *s)
+{
+    bool serves = s->conns || !TAILQ_EMPTY(&s->fresh.waits) || s->fresh.ask.state != ASK_NOT;
+
+    return serves ? -1 : worker_now_ms(s->worker) - s->fresh.used_ms;
+}
+
 bool fresh_upkeep(struct sandbox *s, unsigned *spare)
 {
     int64_t now_ms = worker_now_ms(s->worker);
     int64_t idle_ms = (int64_t)s->worker->config->cache_stale_ms;
     bool asked = s->fresh.ask.state != ASK_NOT;
-    bool deserted = !s->conns && TAILQ_EMPTY(&s->fresh.waits) && !asked;
     bool refused = s->fresh.refused != FAULT_NONE;
 
     if (s->record->expires_ms && clock_turn_wall_ms() >= s->record->expires_ms)
         return false;
-    if (deserted && (refused || now_ms - s->fresh.used_ms > (idle_ms > IDLE_MS ? idle_ms : IDLE_MS)))
+    if (refused && fresh_idle_ms(s) >= 0)
         return false;
+    if (*spare && fresh_idle_ms(s) > (idle_ms > IDLE_MS ? idle_ms : IDLE_MS)) {
+        --*spare;
+        return false;
+    }
     /* Connections that ask nothing more are to end too when their sandbox does, though Redis was away just then. */
     bool old = now_ms - s->fresh.checked_ms >= (int64_t)s->worker->config->cache_ttl_ms;
     bool due = overtaken(s) || (s->conns && !refused && old);

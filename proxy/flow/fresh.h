@@ -50,8 +50,11 @@ void fresh_learned(struct sandbox *s);
 /* fresh_usable(s): may be decided on its record, though Redis is away? */
 bool fresh_usable(const struct sandbox *s);
 
+/* fresh_idle_ms(s): how long it has served nobody; -1: it serves somebody now, or is being read. */
+int64_t fresh_idle_ms(const struct sandbox *s);
+
 /* fresh_upkeep(s, spare): once a second.
- *   Takes   spare  how many more may be read for which there is nobody now; counted down.
+ *   Takes   spare  how many more may be read, or forgotten, for which there is nobody now; counted down.
  *   Gives   false: it has expired, or serves nobody and is not worth its memory. It is to be forgotten. */
 bool fresh_upkeep(struct sandbox *s, unsigned *spare);
 

@@ -1,6 +1,7 @@
 #include "judge.h"
 #include "plan.h"
 #include "quota.h"
+#include "roll.h"
 
 /* On plain HTTP the request itself says which host it is for. */
 static enum fault judge_plain_host(struct exchange *x)
@@ -44,20 +45,34 @@ static enum fault judge_rate(struct exchange *x)
     return x->retry_after_ms ? FAULT_TOO_MANY_REQUESTS : FAULT_NONE;
 }
 
+/* Where locked memory is short, sandboxes that nobody speaks for give theirs up, and it is tried once more. */
+static enum fault judge_scrubs(struct exchange *x, const struct secret_set *given)
+{
+    struct sandbox *s = x->client.sandbox;
+    int64_t now_ms = worker_now_ms(x->worker);
+    bool had = scrubcache_has(&s->scrubs, x->record, given);
+    enum fault why = scrubcache_take(&s->scrubs, x->record, given, &s->purse, now_ms, &x->scrubs);
+
+    if (why != FAULT_OVERLOADED || had || secret_arena_used() < secret_arena_most() / 2 ||
+        !s->roll->make_room(s->roll, s))
+        return why;
+    scrubcache_clear(&s->scrubs);
+    return scrubcache_take(&s->scrubs, x->record, given, &s->purse, now_ms, &x->scrubs);
+}
+
 /* A host that may have values is asked for the whole answer as it is, so that they are found in it. */
 static enum fault judge_answer(struct exchange *x, const struct secret_set *given)
 {
     static const struct quota_rate builds = {128, 4}; /* one may cost as much as 70 ms */
     struct sandbox *s = x->client.sandbox;
-    int64_t now_ms = worker_now_ms(x->worker);
 
     if (!x->worker->config->scrub)
         return FAULT_NONE;
     if (!scrubcache_has(&s->scrubs, x->record, given))
-        x->retry_after_ms = quota_take(s->quota, QUOTA_SCRUBS, builds, now_ms);
+        x->retry_after_ms = quota_take(s->quota, QUOTA_SCRUBS, builds, worker_now_ms(x->worker));
     if (x->retry_after_ms)
         return FAULT_TOO_MANY_REQUESTS;
-    TRY(scrubcache_take(&s->scrubs, x->record, given, &s->purse, now_ms, &x->scrubs));
+    TRY(judge_scrubs(x, given));
     if (!x->scrubs)
         return FAULT_NONE;
     head_remove(&x->request, TRAIT_PART);

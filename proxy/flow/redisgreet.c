@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-static const char *const words[GREETING_COUNT] = {"AUTH",      "SELECT",    "PING",    "ROLE",
-                                                  "READWRITE", "SUBSCRIBE", "SENTINEL"};
+static const char *const words[GREETING_COUNT] = {"AUTH", "SELECT",    "PING",      "ROLE",
+                                                  "GET",  "READWRITE", "SUBSCRIBE", "SENTINEL"};
 
 static enum fault say(struct redisgreet *g, struct buf *out, enum greeting which, struct slice one,
                       struct slice two)
@@ -38,6 +38,7 @@ static enum fault purpose_say(struct redisgreet *g, struct buf *out)
 enum fault redisgreet_begin(struct redisgreet *g, const struct redis_url *url, bool sentinel,
                             const char *channel, struct buf *out)
 {
+    const struct slice probe[] = REDISGREET_PROBE;
     char db[16];
 
     *g = (struct redisgreet){.url = url, .channel = channel, .sentinel = sentinel};
@@ -50,16 +51,15 @@ enum fault redisgreet_begin(struct redisgreet *g, const struct redis_url *url, b
         TRY(say(g, out, GREETING_SELECT, slice_text(db), SLICE_NONE));
     }
     TRY(say(g, out, GREETING_PING, SLICE_NONE, SLICE_NONE));
-    return say(g, out, GREETING_ROLE, SLICE_NONE, SLICE_NONE);
+    TRY(say(g, out, GREETING_ROLE, SLICE_NONE, SLICE_NONE));
+    return say(g, out, GREETING_PROBE, probe[1], SLICE_NONE);
 }
 
 /* --- answers -------------------------------------------------------------------------------------------- */
 
 static bool subscribed(const struct redisgreet *g, const redisReply *reply)
 {
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
-           respread_is(reply->element[0], SLICE("subscribe")) &&
-           respread_is(reply->element[1], slice_text(g->channel));
+    return respread_begins(reply, "subscribe", 3) && respread_is(reply->element[1], slice_text(g->channel));
 }
 
 static enum fault refuse(const char **why, const char *sentence)
@@ -119,9 +119,18 @@ static enum fault error_take(struct redisgreet *g, const redisReply *error, stru
     return refuse(why, "Redis refused the greeting");
 }
 
+bool redisgreet_cut_off(const redisReply *reply)
+{
+    /* Not "Hash slot not served": then others are. */
+    return reply->type == REDIS_REPLY_ERROR &&
+           slice_starts(slice_of(reply->str, reply->len), SLICE("CLUSTERDOWN The cluster is down"));
+}
+
 static enum fault answer_take(struct redisgreet *g, const redisReply *reply, struct buf *out,
                               const char **why)
 {
+    if (g->said[g->answered] == GREETING_PROBE)
+        return redisgreet_cut_off(reply) ? refuse(why, REDISGREET_CUT_OFF) : FAULT_NONE;
     if (reply->type == REDIS_REPLY_ERROR)
         return error_take(g, reply, out, why);
     switch (g->said[g->answered]) {

@@ -31,6 +31,7 @@ struct watch {
     struct redishub *hub;
     const struct redis_url *url;
     struct redislink *link;
+    bool heard; /* it was up before */
 };
 
 struct redishub {
@@ -48,6 +49,7 @@ struct redishub {
     size_t in_flight;
     int64_t timeout_ms, complained_ms;
     ev_timer late; /* for those that were sent on, or wait: a link knows the deadlines of the others */
+    int64_t late_ms;
 
     unsigned busy; /* depth of our own functions on the stack: the memory must live that long */
     bool freed, told, told_up;
@@ -128,20 +130,17 @@ static void errand_give_up(struct errand *e)
     fn(e->cookie, FAULT_STORE_UNAVAILABLE, NULL);
 }
 
-static void late_arm(struct redishub *h)
+/* ${e} was sent on, or waits. One that was asked later may have been so first. */
+static void late_arm(struct redishub *h, const struct errand *e)
 {
-    struct errand *e;
+    int64_t left_ms = e->deadline_ms - clock_mono_ms();
 
-    if (ev_is_active(&h->late))
+    if (ev_is_active(&h->late) && h->late_ms <= e->deadline_ms)
         return;
-    TAILQ_FOREACH (e, &h->errands, list)
-        if (e->waits || e->sent_on) {
-            int64_t left_ms = e->deadline_ms - clock_mono_ms();
-
-            ev_timer_set(&h->late, left_ms > 0 ? (double)left_ms / 1000 : 0, 0);
-            ev_timer_start(h->loop, &h->late);
-            return;
-        }
+    ev_timer_stop(h->loop, &h->late);
+    h->late_ms = e->deadline_ms;
+    ev_timer_set(&h->late, left_ms > 0 ? (double)left_ms / 1000 : 0, 0);
+    ev_timer_start(h->loop, &h->late);
 }
 
 static void on_late(struct ev_loop *loop, ev_timer *w, int events)
@@ -155,8 +154,10 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
     h->busy++;
     while ((e = TAILQ_FIRST(&h->errands)) && now_ms >= e->deadline_ms)
         errand_give_up(e);
-    if (!h->freed)
-        late_arm(h);
+    while (e && !e->waits && !e->sent_on)
+        e = TAILQ_NEXT(e, list);
+    if (!h->freed && e)
+        late_arm(h, e);
     hub_leave(h);
 }
 
@@ -197,12 +198,12 @@ static enum fault errand_send(struct errand *e, struct redisnode *node)
 
 static void errand_send_on(struct errand *e, struct redisnode *node)
 {
-    struct redishub *h = e->hub;
+    struct redishub *h = e->hub; /* ${e} may be freed below */
 
     if (errand_send(e, node) != FAULT_NONE)
         errand_end(e, FAULT_STORE_UNAVAILABLE, NULL);
-    if (!h->freed)
-        late_arm(h);
+    else
+        late_arm(h, e);
 }
 
 /* --- answers -------------------------------------------------------------------------------------------- */
@@ -347,9 +348,13 @@ static void on_message(void *cookie, struct slice payload)
 static void on_changes(void *cookie, bool up)
 {
     struct redishub *h = cookie;
+    const struct redisstop *commands = redislink_stop(h->commands);
 
     h->busy++;
-    if (h->events.changes)
+    /* Two that say they are masters: whichever it will be, we listen where we ask. */
+    if (up && commands && !same_server(commands, redislink_stop(h->changes)))
+        redislink_seek(h->commands, "the master is another one");
+    if (!h->freed && h->events.changes)
         h->events.changes(h->events.cookie, up);
     hub_leave(h);
 }
@@ -395,6 +400,17 @@ static void on_switch(void *cookie, struct slice payload)
     hub_leave(h);
 }
 
+/* What was said while it was away is not said again. */
+static void on_watch(void *cookie, bool up)
+{
+    struct watch *w = cookie;
+    bool again = up && w->heard;
+
+    w->heard |= up;
+    if (again)
+        redislink_seek(w->hub->changes, "its sentinels were not heard for a while");
+}
+
 /* --- for others ----------------------------------------------------------------------------------------- */
 
 static struct redislink_aim aim_of(const struct redishub *h, const char *name, const char *channel)
@@ -436,8 +452,7 @@ static enum fault watch_open(struct redishub *h, size_t i)
     w->url = aim.urls = &h->urls[i];
     aim.count = 1;
     aim.sentinels = true;
-    return redislink_new(h->loop, &aim, (struct redislink_events){.message = on_switch, .cookie = w},
-                         &w->link);
+    return redislink_new(h->loop, &aim, (struct redislink_events){on_switch, on_watch, w}, &w->link);
 }
 
 static enum fault links_open(struct redishub *h)
@@ -539,6 +554,6 @@ enum fault redishub_command(struct redishub *h, struct slice key, const struct s
     e->cookie = cookie;
     TAILQ_INSERT_TAIL(&h->errands, e, list);
     if (e->waits)
-        late_arm(h);
+        late_arm(h, e);
     return FAULT_NONE;
 }

@@ -13,7 +13,7 @@
  *           1,024 in flight; one link for commands, one for changes, one at a sentinel of each sentinel:// url, 32 at nodes
  *           of a cluster. Nothing blocks the loop but the look-up of the configuration's own host names in redishub_new.
  *   Source  contract section 8; Redis' "Sentinel client spec" and "Cluster specification".
- *   Needs   of Redis' access list, besides the callers' commands: ping, role, readwrite, asking, select and subscribe.
+ *   Needs   of Redis' access list, besides the callers' commands: get, ping, role, readwrite, asking, select and subscribe.
  */
 struct redishub;
 

@@ -14,6 +14,7 @@
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MOST_MS  500
 #define ROLE_EVERY_MS    1000
+#define SEEK_EVERY_MS    1000
 #define PING_TIMEOUTS    10    /* a quiet subscription is asked for a sign of life after so many timeouts.. */
 #define PING_MOST_MS     10000 /* ..and at least this often */
 
@@ -50,7 +51,7 @@ struct redislink {
     size_t first, count;
     /* When to begin a round, to give the greeting up, to ask for a sign of life, to give that up. 0: never. */
     int64_t retry_ms, greeting_ms, ping_ms, pong_ms;
-    int64_t backoff_ms, complained_ms;
+    int64_t backoff_ms, complained_ms, sought_ms;
     bool away_said;  /* "Redis is away" was */
     bool round_said; /* why each of its places was left was, since then */
 
@@ -268,19 +269,13 @@ static void greeting_take(struct redislink *l, const redisReply *reply)
     }
 }
 
-static bool push_is(const redisReply *reply, const char *kind, size_t elements)
-{
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == elements &&
-           respread_is(reply->element[0], slice_text(kind));
-}
-
 static void message_take(struct redislink *l, const redisReply *reply)
 {
-    if (push_is(reply, "message", 3) && respread_is(reply->element[1], slice_text(l->aim.channel)) &&
+    if (respread_begins(reply, "message", 3) && respread_is(reply->element[1], slice_text(l->aim.channel)) &&
         reply->element[2]->type == REDIS_REPLY_STRING) {
         if (l->events.message)
             l->events.message(l->events.cookie, slice_of(reply->element[2]->str, reply->element[2]->len));
-    } else if (l->pong_ms && (push_is(reply, "pong", 2) || respread_is(reply, SLICE("PONG")))) {
+    } else if (l->pong_ms && (respread_begins(reply, "pong", 2) || respread_is(reply, SLICE("PONG")))) {
         l->pong_ms = 0;
         l->ping_ms = clock_mono_ms() + l->ping_every_ms;
     } else {
@@ -381,20 +376,29 @@ static void role_came(void *cookie, enum fault fault, const redisReply *reply)
     if (fault != FAULT_NONE)
         return;
     l->ping_ms = clock_mono_ms() + l->ping_every_ms;
-    if (push_is(reply, "master", 3) || l->cluster)
+    if (respread_begins(reply, "master", 3) || l->cluster)
         return;
     if (redislink_command(l, argv, 1, readwrite_came, l) != FAULT_NONE)
         demoted(l);
 }
 
+static void probe_came(void *cookie, enum fault fault, const redisReply *reply)
+{
+    struct redislink *l = cookie;
+
+    if (fault == FAULT_NONE && redisgreet_cut_off(reply))
+        link_drop(l, REDISGREET_CUT_OFF, 0);
+}
+
 static void ping_send(struct redislink *l, int64_t now_ms)
 {
-    const struct slice ping = SLICE("PING"), role = SLICE("ROLE");
+    const struct slice ping = SLICE("PING"), role = SLICE("ROLE"), probe[] = REDISGREET_PROBE;
 
     l->ping_ms = 0;
     if (!l->aim.channel) {
         /* Full: then there are answers to come, each with its deadline. */
-        if (redislink_command(l, &role, 1, role_came, l) != FAULT_NONE)
+        if (redislink_command(l, probe, 2, probe_came, l) != FAULT_NONE ||
+            redislink_command(l, &role, 1, role_came, l) != FAULT_NONE)
             l->ping_ms = now_ms + l->ping_every_ms;
         return;
     }
@@ -555,14 +559,19 @@ void redislink_seek(struct redislink *l, const char *why)
 {
     if (l->freed)
         return;
+    int64_t now_ms = clock_mono_ms();
+    /* Those who send it about may never agree: at once the first time, then no faster than its own rounds. */
+    int64_t wait_ms = l->sought_ms && now_ms - l->sought_ms < SEEK_EVERY_MS ? BACKOFF_MOST_MS : 0;
+
     l->busy++;
-    if (l->state == LINK_UP)
-        link_drop(l, why, 0);
-    else if (l->state != LINK_DOWN)
+    l->backoff_ms = BACKOFF_FIRST_MS;
+    if (wait_ms == 0)
+        l->sought_ms = now_ms;
+    if (l->state == LINK_UP) {
+        link_drop(l, why, wait_ms);
+    } else if (l->state != LINK_DOWN || wait_ms == 0) {
         connection_close(l);
-    if (!l->freed && l->state == LINK_DOWN) {
-        l->backoff_ms = BACKOFF_FIRST_MS;
-        l->retry_ms = clock_mono_ms();
+        l->retry_ms = now_ms + wait_ms;
         alarm_arm(l);
     }
     link_leave(l);

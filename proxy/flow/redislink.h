@@ -11,8 +11,9 @@
  *           good. What is around it is ours.
  *   Bounds  a deadline for every command, and for each step of the search; replies above 8 MiB, or with an array of over
  *           128 Ki elements, end the connection; a round through all places without luck is followed by one after 50 ms,
- *           doubling to 500 ms, with jitter; a link for commands asks each second whether its server is still a master, and
- *           looks for another one where it is not; commands are refused at once while the link is down.
+ *           doubling to 500 ms, with jitter; a link for commands asks each second whether its server is still a master and
+ *           not cut off from its cluster, else it looks for another one; commands are refused at once while the link is
+ *           down.
  *   Costs   what is sent in one turn of the loop leaves in one system call.
  */
 #define REDISLINK_WAITING 1280 /* commands in flight */

@@ -10,12 +10,18 @@ static redisReplyObjectFunctions standard, bounded;
 /* hiredis' own constructor behind a bound: an array is allocated when it is announced, not when it comes. */
 static void *array_create(const redisReadTask *task, int elements)
 {
-    return elements > RESPREAD_ELEMENTS ? NULL : standard.createArray(task, elements);
+    struct respread *r = task->privdata;
+
+    if (elements > RESPREAD_ELEMENTS - r->elements)
+        return NULL;
+    r->elements += elements;
+    return standard.createArray(task, elements);
 }
 
 enum fault respread_open(struct respread *r)
 {
     r->octets = 0;
+    r->elements = 0;
     r->reader = redisReaderCreate();
     if (!r->reader)
         return FAULT_NO_MEMORY;
@@ -24,6 +30,7 @@ enum fault respread_open(struct respread *r)
         bounded.createArray = array_create;
     }
     r->reader->fn = &bounded;
+    r->reader->privdata = r;
     r->reader->maxbuf = RESPREAD_CHUNK;
     return FAULT_NONE;
 }
@@ -59,6 +66,7 @@ enum fault respread_next(struct respread *r, redisReply **reply)
     if (!whole)
         return FAULT_AGAIN;
     r->octets = rest;
+    r->elements = 0;
     *reply = whole;
     return FAULT_NONE;
 }
@@ -86,6 +94,12 @@ bool respread_is(const redisReply *reply, struct slice text)
     bool is_text = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS;
 
     return is_text && slice_equal_nocase(slice_of(reply->str, reply->len), text);
+}
+
+bool respread_begins(const redisReply *reply, const char *kind, size_t elements)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == elements &&
+           respread_is(reply->element[0], slice_text(kind));
 }
 
 /* An error can quote the command: AUTH's would hold the password, so its code alone is said. */

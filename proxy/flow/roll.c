@@ -3,6 +3,8 @@
 #include "keys.h"
 #include "mark.h"
 
+#define FORGET_MOST 256 /* at once: each takes some 33 us */
+
 struct sandbox *roll_find(const struct roll *r, struct slice id)
 {
     struct sandbox *s;
@@ -18,6 +20,28 @@ void roll_forget(struct roll *r, struct sandbox *s)
     waits_tell_all(&s->fresh.waits, FAULT_REVOKED, NULL);
     sandbox_drop(s);
     r->forgotten++;
+}
+
+size_t roll_forget_idle(struct roll *r, const struct sandbox *keep)
+{
+    struct sandbox *s, *next;
+    int64_t oldest_ms = -1;
+    size_t n = 0;
+
+    for (s = r->sandboxes; s; s = s->hh.next)
+        if (s != keep && fresh_idle_ms(s) > oldest_ms)
+            oldest_ms = fresh_idle_ms(s);
+    HASH_ITER (hh, r->sandboxes, s, next) {
+        int64_t idle_ms = fresh_idle_ms(s);
+
+        if (n == FORGET_MOST)
+            break;
+        if (s == keep || idle_ms < 0 || idle_ms < oldest_ms / 2)
+            continue;
+        roll_forget(r, s);
+        n++;
+    }
+    return n;
 }
 
 /* --- what Redis says ------------------------------------------------------------------------------------ */
@@ -109,6 +133,8 @@ enum fault roll_learn(struct roll *r, const char *id, uint64_t floor, const redi
     struct sandbox *s = roll_find(r, slice_text(id));
     enum fault why = learn(r, id, floor, reply, &s);
 
+    if (why == FAULT_NO_MEMORY && r->make_room(r, s))
+        why = learn(r, id, floor, reply, &s);
     if (why == FAULT_NONE) {
         fresh_learned(s);
         *out = s;

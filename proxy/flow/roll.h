@@ -16,8 +16,9 @@ struct roll {
     struct worker *worker;
     struct asks *asks;
     struct waitroom waits;
-    struct sandbox *sandboxes; /* hash table by id */
-    size_t forgotten;          /* since memory was last given back */
+    struct sandbox *sandboxes;                                     /* hash table by id */
+    size_t forgotten;                                              /* since memory was last given back */
+    bool (*make_room)(struct roll *r, const struct sandbox *keep); /* false: there was nothing to give up */
 };
 
 /* roll_find(r, id): NULL: it is not known. */
@@ -36,6 +37,10 @@ uint64_t roll_floor(const struct roll *r, struct slice id);
  */
 enum fault roll_learn(struct roll *r, const char *id, uint64_t floor, const redisReply *reply,
                       struct sandbox **out) CHECKED;
+
+/* roll_forget_idle(r, keep): those that nobody speaks for, but ${keep}: the half, by time, that was used the longest ago.
+ * Gives how many, at most 256. Costs two looks at every sandbox. */
+size_t roll_forget_idle(struct roll *r, const struct sandbox *keep);
 
 /* roll_forget(r, s): its connections end, those who wait are told FAULT_REVOKED. The roll's reference is dropped. */
 void roll_forget(struct roll *r, struct sandbox *s);

@@ -30,7 +30,7 @@ struct who_entry {
 };
 
 struct who {
-    struct roll roll;
+    struct roll roll; /* first */
     struct who_entry *entries;
     TAILQ_HEAD(, who_entry) opens;
     ev_timer sweep;
@@ -295,6 +295,21 @@ static void entries_sweep(struct who *who)
     }
 }
 
+/* What is forgotten goes when nobody holds it any more: the addresses let go of it, and whoever asks again is looked up. */
+static bool room_make(struct roll *r, const struct sandbox *keep)
+{
+    struct who *who = (struct who *)(void *)r;
+
+    if (roll_forget_idle(r, keep) == 0)
+        return false;
+    for (struct who_entry *e = who->entries; e; e = e->hh.next)
+        if (e->sandbox && e->sandbox->ended) {
+            sandbox_drop(e->sandbox);
+            e->sandbox = NULL;
+        }
+    return true;
+}
+
 static void who_sweep(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct who *who = timer->data;
@@ -303,6 +318,9 @@ static void who_sweep(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     sandboxes_sweep(who);
     entries_sweep(who);
+    if (secret_arena_used() >
+        secret_arena_most() / 4 * 3) /* so that what busy ones need is there when they do */
+        room_make(&who->roll, NULL);
     /* As in links_sweep: what they leave lies between memory in use. To look for it takes up to a millisecond. */
     if (who->roll.forgotten >= TRIM_SANDBOXES) {
         malloc_trim(0);
@@ -342,6 +360,7 @@ enum fault who_new(struct worker *w, struct who **out)
     if (!who)
         return FAULT_NO_MEMORY;
     who->roll.worker = w;
+    who->roll.make_room = room_make;
     TAILQ_INIT(&who->opens);
     waitroom_open(&who->roll.waits, w->loop, w->config->store_timeout_ms, fresh_late);
     ev_timer_init(&who->sweep, who_sweep, SWEEP_S, SWEEP_S);

@@ -74,19 +74,21 @@ class ScaleHouse(House):
         return time.monotonic() - began
 
     def measured(self, *words, octets=None):
-        """Gives what it printed, its seconds, and the most memory that it had, in MiB."""
-        began, out = time.monotonic(), f"{self.folder}/out"
+        """Gives what it printed, its seconds, and the most memory that it was seen to have, in MiB."""
+        began, out, most = time.monotonic(), f"{self.folder}/out", 0
         with open(out, "wb") as file:
             child = subprocess.Popen(
                 [f"{self.build}/osbctl", *self.ctl_options(), *words], stdin=subprocess.PIPE, stdout=file
             )
             child.stdin.write(octets or b"")
             child.stdin.close()
-            _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+            while child.poll() is None:
+                most = max(most, status_kib(child.pid, "VmHWM"))
+                time.sleep(0.002)
+        took = time.monotonic() - began
         see_equal(child.returncode, 0, f"the exit code of osbctl {' '.join(words)}")
         with open(out, "rb") as file:
-            return file.read(), time.monotonic() - began, usage.ru_maxrss / 1024
+            return file.read(), took, most / 1024
 
     def place(self, n):
         """The name, zone and address of the sandbox that is made as the nth."""
@@ -105,12 +107,7 @@ class ScaleHouse(House):
 
     def workers_mib(self):
         """Of all workers together."""
-        total = 0
-        for pid in self.pids():
-            with open(f"/proc/{pid}/status") as text:
-                lines = [line for line in text if line.startswith("VmRSS:") and pid != self.proxy.child.pid]
-            total += sum(int(line.split()[1]) for line in lines)
-        return total / 1024
+        return sum(status_kib(pid, "VmRSS") for pid in self.pids() if pid != self.proxy.child.pid) / 1024
 
     # --- asking ---------------------------------------------------------------------------------------------
 
@@ -148,6 +145,12 @@ class ScaleHouse(House):
         _, asked = self.origin.fetch(path.encode())
         got = asked.get("x-key").encode()
         return None if got == value else f"{got!r} arrived"
+
+
+def status_kib(pid, name):
+    """A line of what the kernel says of a process; 0: it is over."""
+    with open(f"/proc/{pid}/status") as text:
+        return sum(int(line.split()[1]) for line in text if line.startswith(name))
 
 
 def known(name, address, tokens):

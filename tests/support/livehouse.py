@@ -13,12 +13,27 @@ from redises import Redis, Redises
 from redishouse import RedisesHouse
 from wire import Reader
 
-ZONES = ("east", "west")
 WORKERS = 2
 RECOVERY_S = 1.5  # a second, as promised, and a half for a machine that does other things
 SOCKETS_S = 0.1  # for a worker to read what Redis has sent it
 MARK = b"canary-live-"  # is in every value
-LINES = ["store_timeout = 500ms", "cache_ttl = 3s", "cache_stale = 60s", "sandbox_connections = 0"]
+LINES = {  # of a host that trusts its cache for long, and of one that does not
+    "east": [
+        "zone = east",
+        "store_timeout = 500ms",
+        "cache_ttl = 3s",
+        "cache_stale = 60s",
+        "sandbox_connections = 0",
+    ],
+    "west": [
+        "zone = west",
+        "store_timeout = 300ms",
+        "cache_ttl = 200ms",
+        "cache_stale = 1s",
+        "sandbox_connections = 0",
+    ],
+}
+ZONES = tuple(LINES)
 
 
 class Durable(Redis):
@@ -55,7 +70,7 @@ class LiveHouse(RedisesHouse):
     kills_workers = True
 
     def __init__(self, build):
-        super().__init__(build, lines=[f"zone = {ZONES[0]}", *LINES], workers=WORKERS)
+        super().__init__(build, lines=LINES["east"], workers=WORKERS)
         self.timeline, self.recovered_s = Timeline(), 0.0
 
     def make_redises(self, folder):
@@ -70,15 +85,15 @@ class LiveHouse(RedisesHouse):
 
     def start_proxy(self):
         super().start_proxy()
-        self.proxies = {ZONES[0]: self}
+        self.proxies = {"east": self}
         if not hasattr(self, "west"):
-            self.west = Neighbour(self, lines=[f"zone = {ZONES[1]}", *LINES], workers=WORKERS)
+            self.west = Neighbour(self, lines=LINES["west"], workers=WORKERS)
             self.west.kills_workers = True
             # A host of its own has a key file of its own.
             self.west.key_file = f"{self.west.folder}/key"
             self.copy_key()
             self.west.start_proxy()
-        self.proxies[ZONES[1]] = self.west
+        self.proxies["west"] = self.west
 
     def settle_down(self):
         pass

@@ -91,6 +91,8 @@ static inline const char *greeting_answer(const struct server *s, const char *co
         return s->role ? s->role : MASTER;
     if (strcmp(command, "READWRITE") == 0)
         return NO_CLUSTER;
+    if (strcmp(command, "GET osb:staged") == 0)
+        return "$-1\r\n";
     if (strncmp(command, "AUTH ", 5) == 0 || strncmp(command, "SELECT ", 7) == 0)
         return "+OK\r\n";
     if (strncmp(command, "SUBSCRIBE ", 10) != 0)

@@ -20,13 +20,6 @@ struct sizes {
 };
 #define SIZES(...) ((struct sizes){{__VA_ARGS__}, sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t), 0})
 
-/* As ck_assert, but for what is said so often that a message for each would take longer than the test. */
-static inline void sluice_demand(bool held, const char *what)
-{
-    if (!held)
-        ck_abort_msg("%s", what);
-}
-
 static inline size_t size_next(struct sizes *s)
 {
     return s->at[s->turn++ % s->count];
@@ -78,7 +71,7 @@ static inline void spring_took(struct stream *stream, size_t n)
 {
     struct spring *s = spring_of(stream);
 
-    sluice_demand(n <= s->here, "more was taken than was there");
+    ck_assert_msg(n <= s->here, "more was taken than was there");
     s->left = slice_drop(s->left, n);
     spring_run(s, s->here - n);
 }
@@ -117,7 +110,7 @@ static inline enum fault basin_room(struct stream *stream, struct buf **out)
     struct basin *b = basin_of(stream);
 
     b->asks++;
-    sluice_demand(!b->room.base, "it was not said what was written");
+    ck_assert_msg(!b->room.base, "it was not said what was written");
     if (b->room_octets == 0)
         return b->why;
     b->before = b->asks % 3;
@@ -132,8 +125,8 @@ static inline void basin_wrote(struct stream *stream, size_t n)
     struct basin *b = basin_of(stream);
     struct slice got = slice_drop(buf_held(&b->room), b->before);
 
-    sluice_demand(got.len == n, "it was said that other octets were written than were");
-    sluice_demand(b->octets + n <= BASIN_OCTETS, "more was written than there is");
+    ck_assert_msg(got.len == n, "it was said that other octets were written than were");
+    ck_assert_msg(b->octets + n <= BASIN_OCTETS, "more was written than there is");
     memcpy(b->text + b->octets, got.at, n);
     b->octets += n;
     b->room_octets -= n;

@@ -38,7 +38,7 @@ static enum fault pass(void)
     enum fault why;
 
     while ((why = relay_body(&relay)) == FAULT_FULL) {
-        sluice_demand(basin.room_octets == 0, "it says that there is no room where there is");
+        ck_assert_msg(basin.room_octets == 0, "it says that there is no room where there is");
         basin_drain(&basin);
     }
     return why;
@@ -49,9 +49,9 @@ static size_t eased(const struct scrubs *set, struct slice text)
 {
     begin(set, MEDIA_TEXT, text, SIZES(PLENTY), SIZES(PLENTY));
     host.end = FAULT_AGAIN;
-    sluice_demand(pass() == FAULT_AGAIN, "it does not wait");
+    ck_assert_msg(pass() == FAULT_AGAIN, "it does not wait");
     basin_drain(&basin);
-    sluice_demand(relay_ease(&relay) == FAULT_NONE, "it is not eased");
+    ck_assert_msg(relay_ease(&relay) == FAULT_NONE, "it is not eased");
     end();
     return basin.octets;
 }
@@ -84,7 +84,7 @@ START_TEST(within_a_step_right_and_wrong_are_let_go_alike)
             ck_assert_uint_eq(out, sure ? before : before + len);
             for (size_t at = sure; at < len; at++) {
                 text[before + at] = 'z';
-                sluice_demand(eased(k->set, guess) == out, "one octet makes a difference");
+                ck_assert_msg(eased(k->set, guess) == out, "one octet makes a difference");
                 text[before + at] = pattern.at[at];
             }
             memset(text + before + sure, 'z', len - sure);
@@ -109,7 +109,7 @@ START_TEST(within_a_step_all_octets_are_let_go_alike)
             out = eased(k->set, guess);
             for (unsigned c = 0; c < 256; c++) {
                 text[at] = (uint8_t)c;
-                sluice_demand(memchr(" \t\r\n", (int)c, 4) || eased(k->set, guess) == out,
+                ck_assert_msg(memchr(" \t\r\n", (int)c, 4) || eased(k->set, guess) == out,
                               "one octet makes a difference");
             }
         }

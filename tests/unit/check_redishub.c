@@ -1,5 +1,6 @@
 #include "clock.h"
 #include "hubbed.h"
+#include "redisslot.h"
 
 /* --- one server ----------------------------------------------------------------------------------------- */
 
@@ -218,6 +219,51 @@ START_TEST(a_sentinel_that_says_switch_is_asked_again)
 }
 END_TEST
 
+/* Both are masters, as after a promotion that the old one has not heard of. */
+START_TEST(commands_follow_changes_too)
+{
+    server_add(&servers[0]);
+    server_add(&servers[1]);
+    hub_open(TIMEOUT_MS);
+    WAIT(seen.ups, 1);
+    WAIT(seen.changes, 1);
+    servers[0].role = REPLICA;
+    WAIT(seen.ups, 2);
+    servers[0].role = MASTER;
+    servers[0].answer[0] = "+the first's\r\n";
+    WAIT(seen.changes, 2);
+    WAIT(seen.ups, 3);
+    expect("foo", "the first's");
+    server_say(&servers[1], "*3\r\n$7\r\nmessage\r\n$11\r\nosb:changes\r\n$3\r\nold\r\n");
+    wait_for(&seen.changes, 3, 0.1);
+    ck_assert_uint_eq(seen.changes, 2);
+    ck_assert_uint_eq(seen.messages, 0);
+}
+END_TEST
+
+/* What it said while nobody listened is not said again. */
+START_TEST(a_sentinel_that_was_not_heard_for_a_while_is_asked_again)
+{
+    static char says[2][64];
+    static struct line lines[] = {{"SENTINEL get-master-addr-by-name osb", says[0]}, {0}};
+
+    for (size_t i = 0; i < 3; i++)
+        server_tcp(&servers[i], loop);
+    for (size_t i = 0; i < 2; i++)
+        snprintf(says[i], sizeof says[i], "*2\r\n$9\r\n127.0.0.1\r\n$5\r\n%05u\r\n", servers[i + 1].port);
+    servers[0].lines = lines;
+    config_add(url_of("sentinel://127.0.0.1:%u/osb", servers[0].port));
+    hub_open(5000);
+    WAIT(seen.ups, 1);
+    WAIT(seen.changes, 1);
+    WAIT(servers[0].connections, 3);
+    server_cut(&servers[0]);
+    lines[0].answer = says[1];
+    WAIT(servers[2].connections, 2);
+    WAIT(seen.ups, 2);
+}
+END_TEST
+
 /* --- a cluster ------------------------------------------------------------------------------------------ */
 
 /* "-KIND 12182 127.0.0.1:PORT"; 12182 is foo's slot. */
@@ -345,6 +391,56 @@ START_TEST(however_often_it_is_sent_a_command_has_one_deadline)
 }
 END_TEST
 
+/* The younger one was moved first. */
+START_TEST(a_command_that_is_moved_late_is_called_late_in_its_own_time)
+{
+    char moved[64];
+    unsigned never = 0;
+    int64_t begun_ms;
+
+    cluster_open(400);
+    servers[0].answer[0] = redirect("MOVED", "127.0.0.1", servers[1].port);
+    servers[1].answer[0] = "+here\r\n";
+    expect("foo", "here");
+    wait_for(&never, 1, 0.45); /* the time of this one is over */
+    servers[2].deaf = true;
+    begun_ms = clock_mono_ms();
+    ck_assert_int_eq(get("bar"), FAULT_NONE); /* at the first, which is silent */
+    wait_for(&never, 1, 0.15);
+    servers[1].answer[1] = redirect("MOVED", "127.0.0.1", servers[2].port);
+    ck_assert_int_eq(get("foo"), FAULT_NONE);
+    WAIT(servers[2].connections, 1);
+    snprintf(moved, sizeof moved, "-MOVED %u 127.0.0.1:%u\r\n", redis_slot(SLICE("bar")), servers[2].port);
+    server_say(&servers[0], moved);
+    WAIT(seen.answers, 2);
+    ck_assert_int_ge(clock_mono_ms() - begun_ms, 400);
+    ck_assert_int_lt(clock_mono_ms() - begun_ms, 500);
+}
+END_TEST
+
+/* It goes on as if it were whole, but for what it says of keys: neither link stays there. */
+START_TEST(a_node_that_is_cut_off_from_its_cluster_is_left)
+{
+    static const struct line cut[] = {{"GET", "-CLUSTERDOWN The cluster is down\r\n"}, {0}};
+
+    servers[0].lines = _i ? cut : NULL;
+    server_add(&servers[0]);
+    server_add(&servers[1]);
+    servers[1].answer[0] = "+the second's\r\n";
+    hub_open(TIMEOUT_MS);
+    WAIT(seen.ups, 1);
+    WAIT(seen.changes, 1);
+    if (_i == 0) {
+        servers[0].lines = cut;
+        WAIT(seen.ups, 2);
+        WAIT(seen.changes, 2);
+    }
+    expect("foo", "the second's");
+    server_say(&servers[1], "*3\r\n$7\r\nmessage\r\n$11\r\nosb:changes\r\n$3\r\nnew\r\n");
+    WAIT(seen.messages, 1);
+}
+END_TEST
+
 START_TEST(the_nodes_serve_on_while_the_first_is_away)
 {
     cluster_open(5000);
@@ -429,12 +525,16 @@ int main(void)
     tcase_add_loop_test(tc, the_hub_may_be_freed_from_inside_whatever_it_tells, 0, 7);
     tcase_add_test(tc, changes_are_followed_to_where_commands_go);
     tcase_add_loop_test(tc, a_sentinel_that_says_switch_is_asked_again, 0, COUNT(switchings));
+    tcase_add_test(tc, commands_follow_changes_too);
+    tcase_add_test(tc, a_sentinel_that_was_not_heard_for_a_while_is_asked_again);
     tcase_add_loop_test(tc, moved_is_followed_and_remembered, 0, 2);
     tcase_add_test(tc, ask_is_followed_once_and_not_remembered);
     tcase_add_loop_test(tc, an_endless_circle_ends, 0, 2);
     tcase_add_test(tc, a_command_whose_node_is_down_is_asked_of_another);
     tcase_add_test(tc, a_command_on_its_way_to_a_node_that_dies_is_asked_of_another);
     tcase_add_loop_test(tc, however_often_it_is_sent_a_command_has_one_deadline, 0, 2);
+    tcase_add_test(tc, a_command_that_is_moved_late_is_called_late_in_its_own_time);
+    tcase_add_loop_test(tc, a_node_that_is_cut_off_from_its_cluster_is_left, 0, 2);
     tcase_add_test(tc, the_nodes_serve_on_while_the_first_is_away);
     tcase_add_test(tc, of_many_nodes_thirty_two_are_kept);
     tcase_add_loop_test(tc, the_hub_may_be_freed_while_a_command_wanders, 0, 3);

@@ -58,6 +58,34 @@ START_TEST(a_reply_may_have_eight_mebioctets_and_not_one_more)
 }
 END_TEST
 
+/* Two arrays in one, each within the bound; all elements together are at it, or one above. */
+START_TEST(a_reply_may_have_so_many_elements_however_they_are_nested)
+{
+    enum { MOST = 128 * 1024, FIRST = MOST / 2 };
+    size_t numbers = MOST - 2 + (size_t)_i, len = 0;
+    char *large = malloc(numbers * 4 + 64);
+
+    for (size_t i = 0; i < numbers; i++) {
+        if (i == 0)
+            len += (size_t)sprintf(large + len, "*2\r\n*%d\r\n", FIRST);
+        if (i == FIRST)
+            len += (size_t)sprintf(large + len, "*%zu\r\n", numbers - FIRST);
+        len += (size_t)sprintf(large + len, ":1\r\n");
+    }
+    server->large = (const uint8_t *)large;
+    server->large_octets = len;
+    listen_unix();
+    struct redislink *l = link_to(NULL, 5000);
+
+    WAIT(seen.ups, 1);
+    ck_assert_int_eq(command(l, "GET", "x", NULL), FAULT_NONE);
+    WAIT(seen.answers, 1);
+    ck_assert_uint_eq(seen.faults, (unsigned)_i);
+    redislink_free(l);
+    free(large);
+}
+END_TEST
+
 START_TEST(what_was_not_asked_for_ends_the_connection)
 {
     server->answer[0] = "+asked\r\n+not asked\r\n";
@@ -339,6 +367,7 @@ int main(void)
     tcase_add_loop_test(tc, a_bad_greeting_never_makes_the_link_up, 0, COUNT(bad_greetings));
     tcase_add_loop_test(tc, the_password_is_in_no_log, 0, 2);
     tcase_add_loop_test(tc, a_reply_may_have_eight_mebioctets_and_not_one_more, 0, 2);
+    tcase_add_loop_test(tc, a_reply_may_have_so_many_elements_however_they_are_nested, 0, 2);
     tcase_add_test(tc, what_was_not_asked_for_ends_the_connection);
     tcase_add_test(tc, a_timeout_fails_everyone_and_no_answer_moves_to_another);
     tcase_add_test(tc, commands_beyond_the_bounds_are_refused);

@@ -124,7 +124,7 @@ START_TEST(the_greeting_is_whole)
     struct redislink *l = link_to(NULL, TIMEOUT_MS);
 
     WAIT(seen.ups, 1);
-    ck_assert_uint_eq(server->commands, 4); /* AUTH, SELECT, PING, ROLE */
+    ck_assert_uint_eq(server->commands, 5); /* AUTH, SELECT, PING, ROLE, GET */
     redislink_free(l);
 }
 END_TEST

@@ -27,8 +27,8 @@ static enum fault hoard_feed(struct filter *f, struct slice in, bool last, struc
     struct hoard *h = OWNER(f, struct hoard, filter);
     size_t most = last ? in.len : in.len - (in.len < f->hold ? in.len : f->hold);
 
-    sluice_demand(slice_starts(slice_drop(h->text, h->at), in), "it is fed other octets than come next");
-    sluice_demand(!last || h->at + in.len == h->text.len, "something is the last that is not");
+    ck_assert_msg(slice_starts(slice_drop(h->text, h->at), in), "it is fed other octets than come next");
+    ck_assert_msg(!last || h->at + in.len == h->text.len, "something is the last that is not");
     for (*used = 0; *used < most; ++*used, h->at++) {
         if (h->at == h->breaks_at)
             return FAULT_INVALID;
@@ -44,7 +44,7 @@ static void hoard_ease(struct filter *f, struct slice left, struct buf *out)
 {
     struct hoard *h = OWNER(f, struct hoard, filter);
 
-    sluice_demand(slice_starts(slice_drop(h->text, h->at), left), "it is to let go of something else");
+    ck_assert_msg(slice_starts(slice_drop(h->text, h->at), left), "it is to let go of something else");
     h->ahead += buf_some(out, slice_first(slice_drop(left, h->ahead), h->eases));
 }
 
@@ -166,20 +166,20 @@ static void look(const struct relay *r, const struct spring *from, size_t len, e
 {
     size_t carried = buf_held(&r->carry).len;
 
-    sluice_demand(r->octets == basin.octets, "it counts other octets than it wrote");
-    sluice_demand(r->came + from->left.len == len, "it counts other octets than it took");
-    sluice_demand((carried > 0) == (r->carry.base != NULL), "a buffer is kept for nothing");
-    sluice_demand(!r->stuck || why != FAULT_AGAIN, "it waits for octets, and for room");
+    ck_assert_msg(r->octets == basin.octets, "it counts other octets than it wrote");
+    ck_assert_msg(r->came + from->left.len == len, "it counts other octets than it took");
+    ck_assert_msg((carried > 0) == (r->carry.base != NULL), "a buffer is kept for nothing");
+    ck_assert_msg(!r->stuck || why != FAULT_AGAIN, "it waits for octets, and for room");
     if (why == FAULT_AGAIN)
-        sluice_demand(from->here == 0 && carried <= (r->filter ? r->filter->hold : 0), "too much is held");
+        ck_assert_msg(from->here == 0 && carried <= (r->filter ? r->filter->hold : 0), "too much is held");
     if (why == FAULT_END)
-        sluice_demand(carried == 0 && !r->stuck && from->left.len == 0, "something is kept at the end");
+        ck_assert_msg(carried == 0 && !r->stuck && from->left.len == 0, "something is kept at the end");
     if (why == FAULT_FULL && r->filter != &subst.filter) /* which may need room for an octet escaped */
-        sluice_demand(basin.room_octets == 0, "it says that there is no room where there is");
+        ck_assert_msg(basin.room_octets == 0, "it says that there is no room where there is");
     if (!r->filter)
-        sluice_demand(basin.octets + from->left.len == len, "octets got lost, or came twice");
+        ck_assert_msg(basin.octets + from->left.len == len, "octets got lost, or came twice");
     if (r->filter == &hoard.filter)
-        sluice_demand(hoard.at + carried + from->left.len == len, "octets got lost, or were fed twice");
+        ck_assert_msg(hoard.at + carried + from->left.len == len, "octets got lost, or were fed twice");
 }
 
 /* ${eased}: whenever no more octets are there. */
@@ -196,7 +196,7 @@ static struct slice moved(const struct way *w, struct sizes cuts, struct sizes r
     for (size_t calls = 0; why == FAULT_AGAIN || why == FAULT_FULL; calls++) {
         why = relay_body(&r);
         look(&r, &from, text.len, why);
-        sluice_demand(calls < 10000, "it does not get on");
+        ck_assert_msg(calls < 10000, "it does not get on");
         ease = eased && why == FAULT_AGAIN ? relay_ease(&r) : FAULT_NONE;
         look(&r, &from, text.len, why);
         if (why == FAULT_FULL || ease == FAULT_FULL)
