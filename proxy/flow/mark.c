@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#define PROBES 32
+#define PROBES 128 /* half full, a run of so many taken slots is one chance in 10^10 */
 
 struct slot {
     _Atomic uint64_t who; /* hash of the id; 0: free */
