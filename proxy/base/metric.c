@@ -1,7 +1,7 @@
 #include "metric.h"
+#include "shared.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 static struct metric_row private_row;
 static struct metric_row *rows = &private_row;
@@ -29,9 +29,9 @@ static const struct {
 
 enum fault metric_open(unsigned want)
 {
-    void *page = mmap(NULL, want * sizeof *rows, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *page = shared_open(want * sizeof *rows);
 
-    if (page == MAP_FAILED)
+    if (!page)
         return FAULT_NO_MEMORY;
     rows = page;
     row_count = want;

@@ -1,9 +1,9 @@
 #include "census.h"
 #include "record.h"
+#include "shared.h"
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #define PROBES 32
 
@@ -24,9 +24,9 @@ static struct {
 
 enum fault census_open(void)
 {
-    void *map = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *map = shared_open(sizeof *page);
 
-    if (map == MAP_FAILED)
+    if (!map)
         return FAULT_NO_MEMORY;
     page = map;
     randombytes_buf(page->key, sizeof page->key);

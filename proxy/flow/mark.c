@@ -1,7 +1,7 @@
 #include "mark.h"
+#include "shared.h"
 #include <sodium.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 #define PROBES 128 /* half full, a run of so many taken slots is one chance in 10^10 */
 
@@ -17,9 +17,9 @@ static struct {
 
 enum fault mark_open(void)
 {
-    void *map = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *map = shared_open(sizeof *page);
 
-    if (map == MAP_FAILED)
+    if (!map)
         return FAULT_NO_MEMORY;
     page = map;
     randombytes_buf(page->key, sizeof page->key);

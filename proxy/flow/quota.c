@@ -1,7 +1,7 @@
 #include "quota.h"
+#include "shared.h"
 #include <sodium.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 struct quota_row {
     _Atomic uint32_t used;
@@ -21,9 +21,9 @@ static struct quota_row *mine;
 enum fault quota_open(unsigned rows)
 {
     size_t octets = sizeof *page + rows * sizeof(struct quota_row);
-    void *map = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *map = shared_open(octets);
 
-    if (map == MAP_FAILED)
+    if (!map)
         return FAULT_NO_MEMORY;
     page = map;
     page->rows = rows;
